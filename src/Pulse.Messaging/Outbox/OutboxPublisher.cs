@@ -1,0 +1,54 @@
+using System.Text.Json;
+using MassTransit;
+using MassTransit.RabbitMqTransport;
+using MassTransit.Serialization;
+using Npgsql;
+
+namespace Pulse.Messaging.Outbox;
+
+/// <summary>
+/// Publishes from a process that has no broker connection: the message is a row of the caller's own transaction, and any
+/// worker's relay brings it to the broker.
+/// </summary>
+/// <remarks>
+/// Add <see cref="Publish{T}"/> to the batch that writes what the message speaks of, commit, then call <see cref="Committed"/>.
+/// </remarks>
+public sealed class OutboxPublisher(TimeProvider clock, OutboxBell bell)
+{
+    static readonly RabbitMqMessageNameFormatter Names = new();
+
+    /// <summary>The statement that stores one event for every queue bound to its type.</summary>
+    /// <param name="message">The event.</param>
+    /// <param name="dueAt">Not before this time; null for at once.</param>
+    public NpgsqlBatchCommand Publish<T>(T message, DateTimeOffset? dueAt = null)
+        where T : class
+    {
+        var now = clock.GetUtcNow().UtcDateTime;
+        var messageId = Guid.CreateVersion7(clock.GetUtcNow());
+        var envelope = new JsonMessageEnvelope
+        {
+            MessageId = messageId.ToString(),
+            ConversationId = messageId.ToString(),
+            MessageType = [MessageUrn.ForTypeString<T>()],
+            Message = message,
+            SentTime = now,
+        };
+
+        return OutboxTable.Insert(
+        [
+            new OutboxMessage
+            {
+                Id = messageId,
+                MessageId = messageId,
+                Exchange = Names.GetMessageName(typeof(T)),
+                ContentType = SystemTextJsonMessageSerializer.JsonContentType.ToString(),
+                Body = JsonSerializer.SerializeToUtf8Bytes<MessageEnvelope>(envelope, SystemTextJsonMessageSerializer.Options),
+                DueAt = dueAt?.UtcDateTime ?? now,
+                RelayAt = dueAt?.UtcDateTime ?? DateTime.MinValue,
+            },
+        ]);
+    }
+
+    /// <summary>Wakes the relays. Call it after the commit; leaving it out costs a second of delay, never a message.</summary>
+    public void Committed() => bell.Ring();
+}
