@@ -1,2 +1,27 @@
-var app = WebApplication.CreateBuilder(args).Build();
-app.Run();
+using Npgsql;
+using Pulse.Hosting;
+using Pulse.Messaging;
+using Pulse.Worker;
+using Pulse.Worker.Metrics;
+using Pulse.Worker.Migrations;
+using Pulse.Worker.Provisioning;
+
+return await PulseProcess.RunAsync(() =>
+{
+    var builder = PulseProcess.CreateBuilder(args, out var settings, "PULSE_WORKER_URL", "http://127.0.0.1:8081");
+    var options = WorkerOptions.Read(settings);
+
+    builder.Services.AddSingleton(_ => NpgsqlDataSource.Create(options.Postgres.ConnectionString));
+    builder.Services.AddHealthChecks().AddCheck<PostgresHealth>("postgres", tags: [PulseProcess.ReadyTag]);
+    builder.Services.AddHostedService<MigrateAtStart>();
+    builder.Services.AddPulseMessaging(options.Messaging, bus =>
+    {
+        ProvisioningSlice.Add(bus, settings);
+        MetricsSlice.Add(bus, settings);
+    });
+    settings.ThrowIfInvalid();
+
+    var app = builder.Build();
+    app.MapHealth();
+    return app;
+});

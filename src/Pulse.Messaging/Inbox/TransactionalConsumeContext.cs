@@ -1,0 +1,70 @@
+using MassTransit;
+using MassTransit.Middleware;
+using MassTransit.Middleware.Outbox;
+using Npgsql;
+using Pulse.Messaging.Outbox;
+
+namespace Pulse.Messaging.Inbox;
+
+/// <summary>Begins a message's transaction, runs the consumer in it, and hands what it published to the broker after the commit.</summary>
+sealed class MessageTransactionFactory(
+    NpgsqlDataSource dataSource, DirectPublisher publisher, MessagingOptions options, TimeProvider clock, IServiceProvider provider)
+    : IOutboxContextFactory<MessageTransaction>
+{
+    public async Task Send<T>(ConsumeContext<T> context, OutboxConsumeOptions consumeOptions, IPipe<OutboxConsumeContext<T>> next)
+        where T : class
+    {
+        var messageId = context.GetOriginalMessageId()
+            ?? throw new UnprocessableMessageException($"A {typeof(T).Name} without a message id can't be de-duplicated.");
+        var consumer = ((InboxOptions)consumeOptions).Consumer;
+
+        var (transaction, isFirst) = await MessageTransaction.BeginAsync(
+            dataSource, messageId, consumer, clock.GetUtcNow().UtcDateTime, context.CancellationToken);
+        await using (transaction)
+        {
+            context.AddOrUpdatePayload(() => transaction, _ => transaction);
+            await next.Send(new TransactionalConsumeContext<T>(context, consumeOptions, provider, transaction, isFirst, publisher, options, clock));
+        }
+    }
+
+    public void Probe(ProbeContext context) => context.CreateFilterScope("messageTransaction").Add("provider", "postgres");
+}
+
+/// <summary>What a consumer sees: everything it sends, publishes or schedules becomes an outbox row of its transaction.</summary>
+sealed class TransactionalConsumeContext<TMessage>(
+    ConsumeContext<TMessage> context,
+    OutboxConsumeOptions consumeOptions,
+    IServiceProvider provider,
+    MessageTransaction transaction,
+    bool isFirst,
+    DirectPublisher publisher,
+    MessagingOptions options,
+    TimeProvider clock) : OutboxConsumeContextProxy<TMessage>(context, consumeOptions, provider)
+    where TMessage : class
+{
+    public override bool ContinueProcessing { get; set; }
+
+    // A repeat counts as consumed and delivered: the pipe acknowledges it and does nothing else.
+    public override bool IsMessageConsumed => !isFirst;
+    public override bool IsOutboxDelivered => !isFirst;
+    public override int ReceiveCount => isFirst ? 1 : 2;
+    public override long? LastSequenceNumber => null;
+
+    public override Task AddSend<T>(SendContext<T> context)
+    {
+        transaction.Publish(SendCapture.ToOutbox(context, clock.GetUtcNow().UtcDateTime, options.DirectPublishGrace));
+        return Task.CompletedTask;
+    }
+
+    public override async Task SetConsumed()
+    {
+        // Not cancelled half-way: a commit whose answer was not read is a commit nobody knows of.
+        var published = await transaction.CommitAsync(CancellationToken.None);
+        publisher.Enqueue(published);
+    }
+
+    public override Task SetDelivered() => Task.CompletedTask;
+    public override Task<List<OutboxMessageContext>> LoadOutboxMessages() => Task.FromResult<List<OutboxMessageContext>>([]);
+    public override Task NotifyOutboxMessageDelivered(OutboxMessageContext message) => Task.CompletedTask;
+    public override Task RemoveOutboxMessages() => Task.CompletedTask;
+}

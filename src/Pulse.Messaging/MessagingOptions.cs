@@ -1,0 +1,45 @@
+namespace Pulse.Messaging;
+
+/// <summary>How a process consumes and publishes. The defaults are those of a production worker.</summary>
+public sealed class MessagingOptions
+{
+    /// <summary>The broker, <c>amqp://user:password@host:port/vhost</c> or amqps.</summary>
+    public required Uri Broker { get; init; }
+
+    /// <summary>Messages that the broker hands to one endpoint ahead of its work. 1 to 2 000.</summary>
+    public int Prefetch { get; init; } = 64;
+
+    /// <summary>Messages that one endpoint works on at the same time, each on a database connection of its own. 1 to 200.</summary>
+    public int Concurrency { get; init; } = 16;
+
+    /// <summary>
+    /// How often the broker may redeliver a message to a quorum queue before it goes to the queue's <c>_error</c> queue:
+    /// the end of a message that kills the process each time. A killed worker costs each message in its prefetch one.
+    /// </summary>
+    public int DeliveryLimit { get; init; } = 50;
+
+    /// <summary>How long the relay leaves a row to the process that committed it and publishes it from memory. Above any publish's time-out.</summary>
+    public TimeSpan DirectPublishGrace { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Rows that a relay takes in one transaction. 1 to 5 000.</summary>
+    public int RelayBatch { get; init; } = 500;
+
+    /// <summary>How long a relay waits at most before it looks again, when nothing wakes it.</summary>
+    public TimeSpan RelayPoll { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>How long one batch may take to be confirmed by the broker before it is given up and tried again.</summary>
+    public TimeSpan PublishTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// How long a consumed message is remembered. Longer than dead letters are kept, or a late replay would do its work twice.
+    /// </summary>
+    public TimeSpan InboxRetention { get; init; } = TimeSpan.FromDays(45);
+
+    /// <summary>How long after the in-process retries a failing message is tried again; after the last it is dead-lettered.</summary>
+    public IReadOnlyList<TimeSpan> Redeliveries { get; init; } =
+        [TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(30), TimeSpan.FromMinutes(2), TimeSpan.FromMinutes(10)];
+
+    /// <summary>How long a failing message is held for another try in the process, connection and transaction given back.</summary>
+    public IReadOnlyList<TimeSpan> Retries { get; init; } =
+        [TimeSpan.FromMilliseconds(20), TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(500)];
+}

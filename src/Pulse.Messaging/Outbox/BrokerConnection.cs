@@ -1,0 +1,81 @@
+using RabbitMQ.Client;
+using RabbitMQ.Client.Exceptions;
+
+namespace Pulse.Messaging.Outbox;
+
+/// <summary>The publishing side's connection to RabbitMQ, made when first needed and made anew when it was lost.</summary>
+/// <remarks>Apart from MassTransit's: RabbitMQ stops reading from a connection that publishes too much, and consuming should go on then.</remarks>
+sealed class BrokerConnection : IAsyncDisposable
+{
+    readonly ConnectionFactory _factory;
+    readonly SemaphoreSlim _gate = new(1, 1);
+    IConnection? _connection;
+
+    public BrokerConnection(Uri broker, string name)
+    {
+        _factory = new ConnectionFactory
+        {
+            Uri = broker,
+            ClientProvidedName = name,
+            // Publishers open a new channel after any failure: a connection that heals behind them would only hide it.
+            AutomaticRecoveryEnabled = false,
+            TopologyRecoveryEnabled = false,
+            RequestedConnectionTimeout = TimeSpan.FromSeconds(5),
+            RequestedHeartbeat = TimeSpan.FromSeconds(10),
+        };
+    }
+
+    /// <summary>The open connection.</summary>
+    /// <exception cref="BrokerUnavailableException">There is none to be had.</exception>
+    public async Task<IConnection> GetAsync(CancellationToken cancellationToken)
+    {
+        if (_connection is { IsOpen: true } open)
+            return open;
+
+        await _gate.WaitAsync(cancellationToken);
+        try
+        {
+            if (_connection is { IsOpen: true } reopened)
+                return reopened;
+
+            if (_connection is { } lost)
+            {
+                _connection = null;
+                await lost.DisposeAsync();
+            }
+
+            return _connection = await _factory.CreateConnectionAsync(cancellationToken);
+        }
+        catch (Exception exception) when (exception is BrokerUnreachableException or OperationInterruptedException or IOException)
+        {
+            throw new BrokerUnavailableException(exception.Message, exception);
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    /// <summary>Asks without declaring: who declares an exchange with other arguments than its owner's breaks the owner.</summary>
+    public async Task<bool> ExchangeExistsAsync(string exchange, CancellationToken cancellationToken)
+    {
+        var open = await GetAsync(cancellationToken);
+        await using var channel = await open.CreateChannelAsync(cancellationToken: cancellationToken);
+        try
+        {
+            await channel.ExchangeDeclarePassiveAsync(exchange, cancellationToken);
+            return true;
+        }
+        catch (OperationInterruptedException exception) when (exception.ShutdownReason?.ReplyCode == Constants.NotFound)
+        {
+            return false;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_connection is { } connection)
+            await connection.DisposeAsync();
+        _gate.Dispose();
+    }
+}

@@ -1,0 +1,60 @@
+using System.Diagnostics.Metrics;
+using Npgsql;
+using Pulse.Messaging.Outbox;
+
+namespace Pulse.Worker.Metrics;
+
+/// <summary>Gauges that are the database's truth, not the sum of what one process saw: right from the first scrape after a restart.</summary>
+sealed partial class DatabaseGauges(NpgsqlDataSource dataSource, TimeProvider clock, ILogger<DatabaseGauges> log) : BackgroundService
+{
+    public sealed record Reading(long ActiveTenants, long OutboxDepth, double OutboxOldestSeconds);
+
+    static readonly TimeSpan Every = TimeSpan.FromSeconds(2);
+
+    Reading? _latest;
+
+    /// <summary>The latest reading. Nothing, rather than a wrong number, before the first one and while Postgres is away.</summary>
+    public IEnumerable<Measurement<double>> Observe(Func<Reading, double> value) =>
+        _latest is { } reading ? [new Measurement<double>(value(reading))] : [];
+
+    // Read once before the process is ready, so that no scrape comes before it.
+    public override async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await ReadAsync(cancellationToken);
+        await base.StartAsync(cancellationToken);
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        while (true)
+        {
+            var started = clock.GetTimestamp();
+            await ReadAsync(stoppingToken);
+            // A count over a million tenants takes its time: never more than a fiftieth of the database's.
+            var took = clock.GetElapsedTime(started);
+            await Task.Delay(took * 50 > Every ? took * 50 : Every, stoppingToken);
+        }
+    }
+
+    const string ActiveTenantsSql = "select count(*) from pulse.organizations where status = 'active' and not is_default";
+
+    async Task ReadAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await using var command = dataSource.CreateCommand(ActiveTenantsSql);
+            var tenants = (long)(await command.ExecuteScalarAsync(cancellationToken))!;
+            var now = clock.GetUtcNow().UtcDateTime;
+            var (depth, oldest) = await OutboxDepth.ReadAsync(dataSource, now, cancellationToken);
+            _latest = new Reading(tenants, depth, oldest is { } due ? (now - due).TotalSeconds : 0);
+        }
+        catch (Exception exception) when (exception is NpgsqlException or TimeoutException)
+        {
+            _latest = null;
+            NotRead(log, exception.Message);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "The gauges could not be read: {Reason}")]
+    static partial void NotRead(ILogger logger, string reason);
+}

@@ -1,0 +1,57 @@
+using MassTransit;
+using Pulse.Messaging;
+using Pulse.Messaging.Sagas;
+
+namespace Pulse.Worker.Provisioning;
+
+/// <summary>Writes the tenant's rows, or finds that the email is known and writes none.</summary>
+sealed class CreateTenant(TimeProvider clock) : IStateMachineActivity<ProvisioningState>
+{
+    public async Task Execute(BehaviorContext<ProvisioningState> context, IBehavior<ProvisioningState> next)
+    {
+        await CreateAsync(context);
+        await next.Execute(context);
+    }
+
+    public async Task Execute<T>(BehaviorContext<ProvisioningState, T> context, IBehavior<ProvisioningState, T> next)
+        where T : class
+    {
+        await CreateAsync(context);
+        await next.Execute(context);
+    }
+
+    async Task CreateAsync(BehaviorContext<ProvisioningState> context)
+    {
+        var saga = context.Saga;
+        var now = clock.GetUtcNow();
+        var outcome = await TenantTable.CreateAsync(
+            context.Transaction().Connection,
+            saga.CorrelationId,
+            // From the saga, so that a second try makes the same tenant.
+            orgId: StepId.Of(saga.CorrelationId, "organization"),
+            ownerId: StepId.Of(saga.CorrelationId, "owner"),
+            now,
+            ProvisioningRules.TrialEndsAt(now),
+            context.CancellationToken);
+
+        if (outcome is null)
+            throw new SignupMissingException(saga.CorrelationId);
+
+        saga.OrgId = outcome.OrgId;
+        saga.EndedAt = now;
+    }
+
+    public Task Faulted<TException>(BehaviorExceptionContext<ProvisioningState, TException> context, IBehavior<ProvisioningState> next)
+        where TException : Exception => next.Faulted(context);
+
+    public Task Faulted<T, TException>(BehaviorExceptionContext<ProvisioningState, T, TException> context, IBehavior<ProvisioningState, T> next)
+        where T : class
+        where TException : Exception => next.Faulted(context);
+
+    public void Probe(ProbeContext context) => context.CreateScope("createTenant");
+
+    public void Accept(StateMachineVisitor visitor) => visitor.Visit(this);
+}
+
+/// <summary>A message speaks of a signup that is not stored. No retry brings it back.</summary>
+sealed class SignupMissingException(Guid signupId) : UnprocessableMessageException($"There is no signup {signupId}.");

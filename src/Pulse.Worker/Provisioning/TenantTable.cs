@@ -1,0 +1,69 @@
+using Npgsql;
+
+namespace Pulse.Worker.Provisioning;
+
+/// <summary>The rows of a new tenant.</summary>
+static class TenantTable
+{
+    /// <param name="OrgId">The tenant; null when the email was known.</param>
+    public sealed record Outcome(string Status, Guid? OrgId);
+
+    // One statement, so that a tenant is one round trip and is there whole or not at all.
+    //
+    // The owner's unique email decides: a known one inserts no owner, and everything else hangs on the owner's row, so a
+    // signup with an existing customer's email writes nothing but its own end. Two signups with one email at the same time
+    // meet in that unique index: the second waits for the first and then finds the email known.
+    //
+    // A signup that has ended already is only read, which makes the statement repeatable.
+    const string CreateSql = """
+        with signup as (
+            select signup_id, email, email_normalized, org_name, password_hash, status
+            from pulse.signups where signup_id = $1 for update),
+        pending as (
+            select * from signup where status not in ('provisioned', 'existing')),
+        owner as (
+            insert into pulse.users (user_id, email, email_normalized, password_hash, created_at)
+            select $3, email, email_normalized, password_hash, $4 from pending
+            on conflict (email_normalized) do nothing
+            returning user_id),
+        org as (
+            insert into pulse.organizations (org_id, name, status, created_at)
+            select $2, pending.org_name, 'active', $4 from pending, owner
+            returning org_id),
+        membership as (
+            insert into pulse.memberships (org_id, user_id, role, created_at)
+            select org.org_id, owner.user_id, 'owner', $4 from org, owner),
+        trial as (
+            insert into pulse.billing_states (org_id, subscription_state, plan_version, trial_ends_at, updated_at)
+            select org.org_id, 'trial', 'trial', $5, $4 from org),
+        ended as (
+            -- From here on the tenant's own rows hold the personal data, or nobody does.
+            update pulse.signups s
+            set status = case when exists (select from org) then 'provisioned' else 'existing' end,
+                org_id = (select org_id from org),
+                email = null, email_normalized = null, org_name = null, password_hash = null,
+                updated_at = $4
+            from pending where s.signup_id = pending.signup_id
+            returning s.status, s.org_id)
+        select status, org_id from ended
+        union all
+        select s.status, s.org_id from pulse.signups s join signup using (signup_id) where not exists (select from pending)
+        """;
+
+    /// <returns>How the signup ended; null when there is no such signup.</returns>
+    public static async Task<Outcome?> CreateAsync(
+        NpgsqlConnection connection, Guid signupId, Guid orgId, Guid ownerId, DateTimeOffset now, DateTimeOffset trialEndsAt,
+        CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(CreateSql, connection);
+        command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = signupId });
+        command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = orgId });
+        command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = ownerId });
+        command.Parameters.Add(new NpgsqlParameter<DateTime> { TypedValue = now.UtcDateTime });
+        command.Parameters.Add(new NpgsqlParameter<DateTime> { TypedValue = trialEndsAt.UtcDateTime });
+        await using var row = await command.ExecuteReaderAsync(cancellationToken);
+        return await row.ReadAsync(cancellationToken)
+            ? new Outcome(row.GetString(0), row.IsDBNull(1) ? null : row.GetGuid(1))
+            : null;
+    }
+}
