@@ -1,2 +1,4 @@
-var app = WebApplication.CreateBuilder(args).Build();
-app.Run();
+using Pulse.Hosting;
+using Pulse.Ingress;
+
+return await PulseProcess.RunAsync(() => IngressProcess.Build(args));

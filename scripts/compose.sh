@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# The same commands where the servers come from a Docker engine: docker-compose.yml runs everything, worker and ingress too.
+
+compose() { (cd "$ROOT" && docker compose -p "$(compose_project)" --env-file "$STATE/compose.env" "$@" 9>&-); }
+
+compose_project() { printf 'pulse-%s' "$(printf '%s' "$STATE" | cksum | cut -d ' ' -f 1)"; }
+
+compose_runs() { [ -f "$STATE/compose.env" ] && [ -n "$(compose ps --status running -q 2>/dev/null)" ]; }
+
+compose_up() {
+  local name
+  for name in POSTGRES_PASSWORD WORKER_PASSWORD INGRESS_PASSWORD RABBITMQ_PASSWORD; do ensure_password "$name"; done
+  choose_port POSTGRES_PORT PULSE_POSTGRES
+  choose_port RABBITMQ_PORT PULSE_RABBITMQ
+  choose_port RABBITMQ_MANAGEMENT_PORT PULSE_RABBITMQ_MANAGEMENT
+  choose_port WORKER_PORT PULSE_WORKER_URL
+  choose_port INGRESS_PORT PULSE_INGRESS_URL
+  (umask 077 && sed 's/^/PULSE_COMPOSE_/' "$STATE/settings" >"$STATE/compose.env")
+
+  step 'Starting containers …'
+  if ! compose up --detach --build --wait --wait-timeout 300 "$@"; then
+    compose logs --tail 25 >&2 || true
+    fail 'The containers did not get ready.'
+  fi
+  compose_pids "$@"
+  case " $* " in
+    *' ingress '*) publish both_values ;;
+    *) publish server_values ;;
+  esac
+}
+
+# As the engine's machine counts them: to be signalled they must be on this one.
+compose_pids() {
+  local name
+  for name in "$@"; do
+    docker inspect -f '{{.State.Pid}}' "$(compose ps -q "$name")" >"$STATE/pids/$name"
+  done
+}
+
+compose_restart() {
+  compose restart -t 30 "$1"
+  compose up --detach --wait --no-recreate "$1"
+  compose_pids "$1"
+}
+
+# The containers' volumes are anonymous: they go with them.
+compose_down() {
+  [ -f "$STATE/compose.env" ] || return 0
+  compose down -t 30 --volumes || true
+  rm -f "$STATE/compose.env"
+}

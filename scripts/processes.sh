@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+# Worker and ingress: built in Release, started from what was built.
+
+program() {
+  case $1 in
+    worker) printf 'Pulse.Worker.dll' ;;
+    ingress) printf 'Pulse.Ingress.dll' ;;
+  esac
+}
+
+program_url() {
+  case $1 in
+    worker) printf 'http://127.0.0.1:%s' "$(setting WORKER_PORT)" ;;
+    ingress) printf 'http://127.0.0.1:%s' "$(setting INGRESS_PORT)" ;;
+  esac
+}
+
+# One build at a time in a checkout, whatever state it is for.
+build() {
+  step 'Building …'
+  mkdir -p "$ROOT/.pulse"
+  (
+    cd "$ROOT"
+    exec 8>"$ROOT/.pulse/build.lock"
+    flock 8
+    dotnet build Pulse.sln -c Release -v q --nologo </dev/null >"$STATE/logs/build.log" 2>&1 8>&- 9>&-
+  ) && return
+  grep -E '(error|warning) [A-Z]+[0-9]+' "$STATE/logs/build.log" | sort -u | head -n 40 >&2 || tail -n 40 "$STATE/logs/build.log" >&2
+  return 1
+}
+
+# Only starts it; wait_ready waits.
+start_process() {
+  local name=$1 dll given=()
+  ! runs "$name" || return 0
+  dll=$(program "$name")
+  if [ "${2-}" != same-port ]; then
+    case $name in
+      worker) choose_port WORKER_PORT PULSE_WORKER_URL ;;
+      ingress) choose_port INGRESS_PORT PULSE_INGRESS_URL ;;
+    esac
+  fi
+
+  # Each gets its own role. The ingress never gets to know the broker.
+  case $name in
+    worker)
+      given+=("PULSE_POSTGRES=$(postgres_uri pulse_worker WORKER_PASSWORD pulse)"
+        "PULSE_RABBITMQ=$(rabbitmq_uri)" "PULSE_WORKER_URL=$(program_url worker)") ;;
+    ingress)
+      given+=("PULSE_POSTGRES=$(postgres_uri pulse_ingress INGRESS_PASSWORD pulse)" "PULSE_INGRESS_URL=$(program_url ingress)") ;;
+  esac
+
+  setsid nohup env -C "$ROOT" -u PULSE_RABBITMQ -u PULSE_RABBITMQ_MANAGEMENT -u PULSE_POSTGRES_INGRESS -u PULSE_POSTGRES_ADMIN \
+    DOTNET_ENVIRONMENT=Development ASPNETCORE_ENVIRONMENT=Development DOTNET_NOLOGO=1 \
+    PULSE_HOSTED_MODE="${PULSE_HOSTED_MODE:-true}" PULSE_TRUSTED_PROXIES="${PULSE_TRUSTED_PROXIES:-127.0.0.0/8,::1/128}" \
+    PULSE_CLOCK_FILE="$STATE/clock" PULSE_STATE="$STATE" "${given[@]}" \
+    dotnet "$ROOT/src/${dll%.dll}/bin/Release/net10.0/$dll" </dev/null >>"$STATE/logs/$name.log" 2>&1 9>&- &
+  printf '%s\n' $! >"$STATE/pids/$name"
+  disown $!
+}
+
+is_ready_or_dead() { http_ok "$(program_url "$1")/health/ready" || is_gone "$1"; }
+
+wait_ready() {
+  local name
+  for name in "$@"; do
+    # Just forked, it is a shell for a moment.
+    wait_until 2 runs "$name" || true
+    if ! wait_until 60 is_ready_or_dead "$name"; then
+      last_log_lines "$name"
+      say "$RED$name was not ready within 60 s:$PLAIN $(program_url "$name")/health/ready" >&2
+      return 1
+    elif ! runs "$name"; then
+      last_log_lines "$name"
+      say "$RED$name ended instead of getting ready.$PLAIN" >&2
+      return 1
+    fi
+  done
+}

@@ -1,0 +1,211 @@
+# shellcheck shell=bash
+# Everything together: up, down, servers, restart.
+
+NAMES=(postgres rabbitmq worker ingress)
+
+rabbitmq_uri() { printf 'amqp://pulse:%s@127.0.0.1:%s/pulse' "$(setting RABBITMQ_PASSWORD)" "$(setting RABBITMQ_PORT)"; }
+
+server_values() {
+  printf '%s\n' "PULSE_POSTGRES=$(postgres_uri pulse_worker WORKER_PASSWORD pulse)" \
+    "PULSE_POSTGRES_INGRESS=$(postgres_uri pulse_ingress INGRESS_PASSWORD pulse)" \
+    "PULSE_POSTGRES_ADMIN=$(postgres_uri postgres POSTGRES_PASSWORD postgres)" \
+    "PULSE_RABBITMQ=$(rabbitmq_uri)" "PULSE_RABBITMQ_MANAGEMENT=$(rabbitmq_management)"
+}
+
+process_values() { printf '%s\n' "PULSE_INGRESS_URL=$(program_url ingress)" "PULSE_WORKER_URL=$(program_url worker)"; }
+
+publish() {
+  local values
+  mapfile -t values < <("$@")
+  write_env "${values[@]}"
+}
+
+both_values() { process_values; server_values; }
+
+# The processes that were started here, alive or not.
+started() {
+  local name
+  for name in "${NAMES[@]}"; do [ ! -f "$STATE/pids/$name" ] || say "$name"; done
+}
+
+dead() {
+  local name
+  for name in $(started); do runs "$name" || say "$name"; done
+}
+
+any_lives() {
+  local name
+  for name in "$@"; do ! runs "$name" || return 0; done
+  return 1
+}
+
+start_servers() {
+  step 'Starting Postgres and RabbitMQ …'
+  start_rabbitmq
+  start_postgres
+  make_database
+  wait_rabbitmq
+}
+
+stop_all() {
+  local name
+  if [ "$(setting MODE)" = compose ]; then
+    compose_down
+  else
+    for name in ingress worker; do stop_process "$name"; done
+    stop_rabbitmq
+    stop_process postgres
+  fi
+  for name in "${NAMES[@]}"; do rm -f "$STATE/pids/$name"; done
+  rm -f "$STATE/env"
+}
+
+remove_data() {
+  remove_postgres
+  rm -rf -- "$STATE/rabbitmq" "$STATE/settings" "$STATE/clock"
+}
+
+show_urls() {
+  say "  ingress    $(running_value PULSE_INGRESS_URL)"
+  say "  worker     $(running_value PULSE_WORKER_URL)   (/metrics, /health/ready)"
+  say "  RabbitMQ   $(running_value PULSE_RABBITMQ_MANAGEMENT)"
+  say "  Postgres   $(running_value PULSE_POSTGRES)"
+  say "  all of it  $STATE/env"
+}
+
+# Says what is already there. Fails when nothing is.
+already_up() {
+  local name died
+  if [ "$(setting MODE)" = compose ]; then
+    compose_runs || return 1
+  else
+    any_lives worker ingress || return 1
+  fi
+  died=$(dead)
+  say "${GREEN}Pulse is already running.${PLAIN}"
+  show_urls
+  for name in $died; do say "${RED}$name has died.${PLAIN} Start it again: ./pulse restart $name"; done
+  [ -z "$died" ] || exit 1
+}
+
+command_up() {
+  local detach=false
+  case ${1-} in
+    --detach) detach=true; shift ;;
+  esac
+  [ $# -eq 0 ] || mistake "up does not know '$1'."
+
+  lock_state
+  if already_up; then return; fi
+  or_stop_all bring_up
+  unlock_state
+
+  say "${GREEN}Pulse is ready.${PLAIN}"
+  show_urls
+  if $detach; then
+    say '  stop it with ./pulse down'
+  else
+    follow_until_interrupted
+  fi
+}
+
+# A start that fails or is interrupted leaves nothing running.
+or_stop_all() {
+  trap 'step "Stopping what was started …"; stop_all' EXIT
+  trap 'exit 130' INT TERM HUP
+  "$@"
+  trap - EXIT INT TERM HUP
+}
+
+bring_up() {
+  ensure_installed dotnet postgres rabbitmq curl flock setsid
+  if [ "$MODE" = compose ]; then
+    compose_up postgres rabbitmq worker ingress
+    return
+  fi
+  build || fail 'The build failed: nothing was started.'
+  fresh_logs
+  start_servers
+  step 'Starting worker and ingress …'
+  start_process worker
+  start_process ingress
+  wait_ready worker ingress || fail "Pulse did not start. The whole logs are in $STATE/logs."
+  publish both_values
+}
+
+fresh_logs() {
+  local name
+  for name in "${NAMES[@]}"; do runs "$name" || : >"$STATE/logs/$name.log"; done
+}
+
+command_down() {
+  local keep=false
+  case ${1-} in
+    --keep-data) keep=true; shift ;;
+  esac
+  [ $# -eq 0 ] || mistake "down does not know '$1'."
+
+  [ -d "$STATE" ] || { say 'Nothing is running.'; return; }
+  lock_state
+  local had
+  had=$(started)
+  stop_all
+  $keep || remove_data
+  if [ -n "$had" ]; then say "Stopped: ${had//$'\n'/, }."; else say 'Nothing was running.'; fi
+}
+
+command_servers() {
+  case ${1-} in
+    up)
+      lock_state
+      if [ -f "$STATE/env" ] && [ -z "$(dead)" ] && [ -n "$(started)" ]; then
+        say "${GREEN}Postgres and RabbitMQ are already running.${PLAIN}"
+      else
+        or_stop_all servers_up
+      fi
+      say "  Postgres   $(running_value PULSE_POSTGRES_ADMIN)"
+      say "  RabbitMQ   $(running_value PULSE_RABBITMQ_MANAGEMENT)"
+      say "  all of it  $STATE/env"
+      ;;
+    down) command_down "${@:2}" ;;
+    *) mistake "servers needs up or down." ;;
+  esac
+}
+
+servers_up() {
+  ensure_installed postgres rabbitmq curl flock setsid
+  if [ "$MODE" = compose ]; then
+    compose_up postgres rabbitmq
+    return
+  fi
+  fresh_logs
+  start_servers
+  publish server_values
+}
+
+command_restart() {
+  local name=${1-}
+  [ $# -eq 1 ] || mistake "restart needs one of: ${NAMES[*]}."
+  [[ " ${NAMES[*]} " == *" $name "* ]] || mistake "'$name' is none of: ${NAMES[*]}."
+  [ -f "$STATE/pids/$name" ] || fail "$name was not started here. Start everything with ./pulse up"
+
+  lock_state
+  if [ "$(setting MODE)" = compose ]; then
+    compose_restart "$name"
+  else
+    restart_native "$name"
+  fi
+  say "$name is running again (process $(cat "$STATE/pids/$name"))."
+}
+
+restart_native() {
+  case $1 in
+    postgres) stop_process postgres; start_postgres same-port ;;
+    rabbitmq) stop_process rabbitmq; start_rabbitmq same-port; wait_rabbitmq ;;
+    *)
+      stop_process "$1"
+      start_process "$1" same-port
+      wait_ready "$1" || fail "$1 did not start again."
+      ;;
+  esac
+}

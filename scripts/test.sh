@@ -1,0 +1,88 @@
+# shellcheck shell=bash
+# Every test on real servers. The last line is `N passed, N failed`.
+
+command_test() {
+  local passed=0 failed=0 skipped=0 results
+  # The servers of the tests are their own, whatever runs beside them.
+  unset PULSE_POSTGRES PULSE_POSTGRES_INGRESS PULSE_POSTGRES_ADMIN PULSE_RABBITMQ PULSE_RABBITMQ_MANAGEMENT \
+    PULSE_INGRESS_URL PULSE_WORKER_URL
+  STATE=$ROOT/.pulse/test
+  export PULSE_STATE=$STATE PULSE_TEST_STATE=$STATE
+  if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then set -- --filter "FullyQualifiedName~$1" "${@:2}"; fi
+
+  lock_state
+  ensure_installed dotnet curl flock setsid
+  unlock_state
+  results=$(mktemp -d)
+  # shellcheck disable=SC2064 # this run's directory
+  trap "clean_up_tests '$results'" EXIT
+  trap 'exit 130' INT TERM
+
+  if build; then
+    step 'Checking the format …'
+    check_format || failed=$((failed + 1))
+    "$ROOT/pulse" servers up
+    run_tests "$results" "$@"
+  else
+    say "${RED}The build failed.${PLAIN}"
+    failed=$((failed + 1))
+  fi
+
+  trap - EXIT INT TERM
+  clean_up_tests "$results"
+  local summary="$passed passed, $failed failed"
+  [ "$skipped" -eq 0 ] || summary+=", $skipped skipped"
+  if [ $((passed + failed)) -eq 0 ]; then say "${RED}No test ran.${PLAIN}"; fi
+  say "$summary"
+  [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
+clean_up_tests() {
+  step 'Stopping the servers …'
+  "$ROOT/pulse" servers down >/dev/null || true
+  rm -rf -- "$1"
+}
+
+check_format() {
+  (cd "$ROOT" && dotnet format Pulse.sln --verify-no-changes --no-restore -v q </dev/null) >"$STATE/logs/format.log" 2>&1 && return
+  grep -E 'error|warning' "$STATE/logs/format.log" | sort -u | head -n 40 || tail -n 40 "$STATE/logs/format.log"
+  say "${RED}The format differs:${PLAIN} dotnet format Pulse.sln puts it right."
+  return 1
+}
+
+# Adds to passed, failed and skipped of its caller.
+run_tests() {
+  local results=$1 outcome=0 trx line total
+  shift
+  step 'Testing …'
+  (
+    # shellcheck source=/dev/null
+    set -a && . "$STATE/env" && set +a
+    cd "$ROOT"
+    dotnet test Pulse.sln -c Release --no-build --nologo --results-directory "$results" \
+      --logger 'console;verbosity=minimal' --logger trx "$@" </dev/null
+  ) || outcome=$?
+
+  for trx in "$results"/*.trx; do
+    [ -f "$trx" ] || continue
+    line=$(grep -m 1 -o '<Counters [^>]*>' "$trx") || continue
+    total=$(counter total "$line")
+    passed=$((passed + $(counter passed "$line")))
+    failed=$((failed + $(counter failed "$line")))
+    skipped=$((skipped + total - $(counter passed "$line") - $(counter failed "$line")))
+  done
+
+  failed_tests "$results"
+  if [ "$outcome" -ne 0 ] && ! grep -q 'outcome="Failed"' "$results"/*.trx 2>/dev/null; then
+    say "${RED}dotnet test ended with $outcome although no test failed:${PLAIN} a test process crashed, or an option is wrong."
+    failed=$((failed + 1))
+  fi
+}
+
+counter() { sed -n "s/.* $1=\"\([0-9]*\)\".*/\1/p" <<<"$2"; }
+
+failed_tests() {
+  local names
+  names=$(grep -h '<UnitTestResult ' "$1"/*.trx 2>/dev/null | grep 'outcome="Failed"' | sed -n 's/.* testName="\([^"]*\)".*/  ✗ \1/p') || true
+  [ -z "$names" ] || printf '%sFailed:%s\n%s\n' "$RED" "$PLAIN" "$names"
+}

@@ -1,0 +1,58 @@
+using System.Text;
+using Pulse.Hosting;
+using Pulse.Ingress.Http;
+using Pulse.Ingress.Signups;
+using Pulse.Messaging.Outbox;
+
+namespace Pulse.Ingress;
+
+/// <summary>The process that the internet reaches: it stores what was asked, durably, and answers.</summary>
+public static class IngressProcess
+{
+    /// <summary>Builds it from the environment.</summary>
+    /// <param name="args">The command line; <c>--PULSE_NAME=value</c> stands for the variable.</param>
+    /// <param name="configure">The last word on what is registered, for tests.</param>
+    /// <exception cref="SettingsException">A variable is missing or wrong.</exception>
+    public static WebApplication Build(string[] args, Action<IServiceCollection>? configure = null)
+    {
+        var builder = PulseProcess.CreateBuilder(args, out var settings, "PULSE_INGRESS_URL", "http://127.0.0.1:8080");
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
+            // Any byte is a character: what is wrong with a header is then ours to say, as a problem.
+            kestrel.RequestHeaderEncodingSelector = _ => Encoding.Latin1;
+        });
+
+        var services = builder.Services;
+        services.AddPostgres(settings);
+        services.AddSingleton<OutboxBell>();
+        services.AddHostedService(provider => provider.GetRequiredService<OutboxBell>());
+        services.AddSingleton<OutboxPublisher>();
+        services.AddExceptionHandler<Unhandled>();
+        services.AddApiDocument();
+        services.AddSignups(settings);
+        // Metrics: services.AddPulseMetrics() goes here.
+
+        var hosted = settings.Flag("PULSE_HOSTED_MODE", otherwise: false);
+        var proxies = settings.Networks("PULSE_TRUSTED_PROXIES");
+        settings.ThrowIfInvalid();
+        configure?.Invoke(services);
+
+        var app = builder.Build();
+        app.UseAnswerHeaders();
+        app.UseClientAddress(proxies);
+        // An empty branch is how the middleware is told that Unhandled answers everything.
+        app.UseExceptionHandler(_ => { });
+        app.UseStatusCodePages(context => Problem.OfStatus(context.HttpContext.Response.StatusCode).WriteAsync(context.HttpContext));
+
+        app.MapHealth();
+        // Metrics: app.MapMetrics() goes here.
+        app.MapOpenApi();
+
+        // The one gate of every hosted endpoint. Not mapped rather than refused: no method and no body can tell that it is there.
+        if (hosted)
+            app.MapSignups();
+
+        return app;
+    }
+}

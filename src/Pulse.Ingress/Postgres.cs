@@ -1,0 +1,39 @@
+using Npgsql;
+using Pulse.Hosting;
+using Pulse.Ingress.Signups;
+
+namespace Pulse.Ingress;
+
+static class Postgres
+{
+    /// <summary>The pool, as role pulse_ingress. Every wait on it is bounded: a request is answered within seconds when Postgres is not.</summary>
+    public static void AddPostgres(this IServiceCollection services, Settings settings)
+    {
+        var address = settings.Postgres("PULSE_POSTGRES");
+        address.ApplicationName = "pulse-ingress";
+        // Every statement of ours leaves the session as it found it.
+        address.NoResetOnClose = true;
+        if (!address.ShouldSerialize("Maximum Pool Size"))
+            address.MaxPoolSize = 32;
+
+        // Seconds. Timeout is for a new connection and for a free one of the pool; CancellationTimeout (milliseconds) is how
+        // long a statement over its time may take to stop before its connection is given up.
+        address.Timeout = 3;
+        address.CommandTimeout = 5;
+        address.CancellationTimeout = 1000;
+        address.MaxAutoPrepare = 40;
+        address.AutoPrepareMinUsages = 2;
+
+        services.AddSingleton(provider =>
+        {
+            var builder = new NpgsqlDataSourceBuilder(address.ConnectionString);
+            builder.UseLoggerFactory(provider.GetRequiredService<ILoggerFactory>());
+            return builder.Build();
+        });
+        // Not migrated yet is not ready.
+        services.AddHealthChecks().Add(new("postgres",
+            provider => new PostgresHealth(provider.GetRequiredService<NpgsqlDataSource>(), SignupTable.Probe),
+            failureStatus: null,
+            tags: [PulseProcess.ReadyTag]));
+    }
+}
