@@ -39,6 +39,11 @@ public sealed class MessagingOptions
     public IReadOnlyList<TimeSpan> Redeliveries { get; init; } =
         [TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(30), TimeSpan.FromMinutes(2), TimeSpan.FromMinutes(10)];
 
+    /// <summary>Tests stop the process at a point by its name. Null in every real process.</summary>
+    internal Func<string, Task>? AtPoint { get; init; }
+
+    internal Task ReachedAsync(string point) => AtPoint is null ? Task.CompletedTask : AtPoint(point);
+
     /// <summary>How long a failing message is held for another try in the process, connection and transaction given back.</summary>
     public IReadOnlyList<TimeSpan> Retries { get; init; } =
         [TimeSpan.FromMilliseconds(20), TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(500)];

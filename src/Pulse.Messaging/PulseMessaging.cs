@@ -98,7 +98,8 @@ public static class PulseMessaging
         endpoint.UseMessageRetry(retry =>
         {
             retry.Handle<Exception>(PostgresFailure.IsUnavailable);
-            retry.Interval(int.MaxValue, TimeSpan.FromSeconds(1));
+            // Longer than RabbitMQ leaves a message unacknowledged (30 minutes): it redelivers, and the wait begins anew.
+            retry.Interval(3600, TimeSpan.FromSeconds(1));
         });
         endpoint.UseScheduledRedelivery(retry =>
         {

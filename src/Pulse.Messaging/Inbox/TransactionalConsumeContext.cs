@@ -58,8 +58,10 @@ sealed class TransactionalConsumeContext<TMessage>(
 
     public override async Task SetConsumed()
     {
+        await options.ReachedAsync("consume: before commit");
         // Not cancelled half-way: a commit whose answer was not read is a commit nobody knows of.
         var published = await transaction.CommitAsync(CancellationToken.None);
+        await options.ReachedAsync("consume: after commit");
         publisher.Enqueue(published);
     }
 

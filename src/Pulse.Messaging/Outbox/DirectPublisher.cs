@@ -67,7 +67,9 @@ sealed partial class DirectPublisher(NpgsqlDataSource dataSource, BrokerConnecti
         if (batch.Count == 0)
             return;
 
+        await options.ReachedAsync("direct: before publish");
         var failures = await publisher.PublishAsync(batch, cancellationToken);
+        await options.ReachedAsync("direct: before delete");
         var confirmed = batch.Select(message => message.Id).Except(failures.Select(failure => failure.Id)).ToList();
         if (confirmed.Count == 0)
             return;

@@ -60,10 +60,12 @@ sealed partial class Relay(
         if (claimed.Count == 0)
             return 0;
 
+        await options.ReachedAsync("relay: before publish");
         var live = claimed.FindAll(message => !(message.ExpiresAt <= now));
         var failures = live.Count == 0 ? [] : await publisher.PublishAsync(live, cancellationToken);
         var done = claimed.Select(message => message.Id).Except(failures.Select(failure => failure.Id)).ToList();
 
+        await options.ReachedAsync("relay: before delete");
         await using var batch = new NpgsqlBatch(connection);
         if (done.Count > 0)
             batch.BatchCommands.Add(OutboxTable.Delete(done));

@@ -9,8 +9,11 @@ namespace Pulse.Messaging.Sagas;
 /// </summary>
 public static class StepId
 {
-    /// <summary>The id of one step of one saga: a name-based UUID of version 8 over SHA-256 (RFC 9562, section 5.8).</summary>
-    /// <param name="saga">The saga's correlation id.</param>
+    /// <summary>
+    /// The id of one step of one saga: a UUID of version 7 (RFC 9562, section 5.7) with the saga's own time, and SHA-256 of saga and
+    /// step where others have random bits. So it lies beside its saga in an index.
+    /// </summary>
+    /// <param name="saga">The saga's correlation id, of version 7.</param>
     /// <param name="step">The step's frozen name.</param>
     public static Guid Of(Guid saga, string step)
     {
@@ -20,7 +23,8 @@ public static class StepId
 
         Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
         SHA256.HashData(input[..length], hash);
-        hash[6] = (byte)((hash[6] & 0x0F) | 0x80);
+        input[..6].CopyTo(hash);
+        hash[6] = (byte)((hash[6] & 0x0F) | 0x70);
         hash[8] = (byte)((hash[8] & 0x3F) | 0x80);
         return new Guid(hash[..16], bigEndian: true);
     }
