@@ -9,7 +9,8 @@ static class TenantRows
     public sealed record Tenant(string OrgName, string OrgStatus, string Email, string Role, string SubscriptionState, DateTime CreatedAt, DateTime TrialEndsAt);
 
     const string FindSql = """
-        select o.name, o.status, u.email, m.role, b.subscription_state, o.created_at, b.trial_ends_at
+        select o.name as OrgName, o.status as OrgStatus, u.email as Email, m.role as Role,
+               b.subscription_state as SubscriptionState, o.created_at as CreatedAt, b.trial_ends_at as TrialEndsAt
         from pulse.organizations o
         join pulse.memberships m using (org_id)
         join pulse.users u using (user_id)
@@ -46,7 +47,7 @@ static class TenantRows
     public sealed record Saga(string CurrentState, int Version, string Body);
 
     const string SagaSql = """
-        select current_state, version, body::text
+        select current_state as CurrentState, version as Version, body::text as Body
         from messaging.sagas
         where saga = 'provisioning' and correlation_id = @signupId
         """;
@@ -60,9 +61,9 @@ static class TenantRows
     public sealed record Counts(long OutboxRows, long ActiveTenants, long OrganizationsOfName);
 
     const string CountsSql = """
-        select (select count(*) from messaging.outbox),
-               (select count(*) from pulse.organizations where status = 'active' and not is_default),
-               (select count(*) from pulse.organizations where name = @orgName)
+        select (select count(*) from messaging.outbox) as OutboxRows,
+               (select count(*) from pulse.organizations where status = 'active' and not is_default) as ActiveTenants,
+               (select count(*) from pulse.organizations where name = @orgName) as OrganizationsOfName
         """;
 
     public static async Task<Counts> Count(NpgsqlDataSource postgres, string orgName = "")

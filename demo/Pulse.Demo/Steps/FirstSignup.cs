@@ -1,4 +1,6 @@
 using System.Net;
+using System.Text.Encodings.Web;
+using System.Text.Json;
 
 namespace Pulse.Demo;
 
@@ -6,6 +8,7 @@ namespace Pulse.Demo;
 sealed class FirstSignup(Surroundings surroundings)
 {
     const string Password = "a-password-that-must-not-travel";
+    static readonly JsonSerializerOptions AsItIs = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
     static readonly TimeSpan TrialLength = TimeSpan.FromDays(14);
 
     readonly SignupApi _api = new(surroundings);
@@ -38,7 +41,7 @@ sealed class FirstSignup(Surroundings surroundings)
         var (envelope, bytes) = await tap.MessageOf(SignupId, TimeSpan.FromSeconds(15));
         var types = envelope["messageType"]?.AsArray().Select(type => (string?)type) ?? [];
         step.Check(types.Contains(BrokerTap.MessageType), $"a queue bound to {BrokerTap.Exchange} got {BrokerTap.MessageType}");
-        step.Check(true, $"of signup {SignupId}: {envelope["message"]?.ToJsonString()}");
+        step.Check(true, $"of signup {SignupId}: {envelope["message"]?.ToJsonString(AsItIs)}");
         step.Check(!bytes.Contains(Email, StringComparison.OrdinalIgnoreCase) && !bytes.Contains(Password, StringComparison.Ordinal) && !bytes.Contains(OrgName, StringComparison.Ordinal),
             $"its {bytes.Length} bytes have neither the email nor the password nor the organization's name");
     }
