@@ -1,0 +1,74 @@
+using Dapper;
+using Npgsql;
+
+namespace Pulse.Demo;
+
+/// <summary>What the database knows of a tenant. Read by the worker's role, past the API.</summary>
+static class TenantRows
+{
+    public sealed record Tenant(string OrgName, string OrgStatus, string Email, string Role, string SubscriptionState, DateTime CreatedAt, DateTime TrialEndsAt);
+
+    const string FindSql = """
+        select o.name as OrgName, o.status as OrgStatus, u.email as Email, m.role as Role,
+               b.subscription_state as SubscriptionState, o.created_at as CreatedAt, b.trial_ends_at as TrialEndsAt
+        from pulse.organizations o
+        join pulse.memberships m using (org_id)
+        join pulse.users u using (user_id)
+        join pulse.billing_states b using (org_id)
+        where o.org_id = @orgId
+        """;
+
+    public static async Task<IReadOnlyList<Tenant>> Find(NpgsqlDataSource postgres, Guid orgId)
+    {
+        await using var connection = await postgres.OpenConnectionAsync();
+        return [.. await connection.QueryAsync<Tenant>(FindSql, new { orgId })];
+    }
+
+    // Every column of every row, also of rows that a second signup would have added for the same person.
+    const string SnapshotSql = """
+        with persons as (select user_id from pulse.memberships where org_id = @orgId),
+             orgs as (select org_id from pulse.memberships where user_id in (select user_id from persons))
+        select 'organizations ' || to_jsonb(o) from pulse.organizations o where org_id in (select org_id from orgs)
+        union all
+        select 'users ' || to_jsonb(u) from pulse.users u where user_id in (select user_id from persons)
+        union all
+        select 'memberships ' || to_jsonb(m) from pulse.memberships m where user_id in (select user_id from persons)
+        union all
+        select 'billing_states ' || to_jsonb(b) from pulse.billing_states b where org_id in (select org_id from orgs)
+        order by 1
+        """;
+
+    public static async Task<IReadOnlyList<string>> Snapshot(NpgsqlDataSource postgres, Guid orgId)
+    {
+        await using var connection = await postgres.OpenConnectionAsync();
+        return [.. await connection.QueryAsync<string>(SnapshotSql, new { orgId })];
+    }
+
+    public sealed record Saga(string CurrentState, int Version, string Body);
+
+    const string SagaSql = """
+        select current_state as CurrentState, version as Version, body::text as Body
+        from messaging.sagas
+        where saga = 'provisioning' and correlation_id = @signupId
+        """;
+
+    public static async Task<Saga?> FindSaga(NpgsqlDataSource postgres, Guid signupId)
+    {
+        await using var connection = await postgres.OpenConnectionAsync();
+        return await connection.QuerySingleOrDefaultAsync<Saga>(SagaSql, new { signupId });
+    }
+
+    public sealed record Counts(long OutboxRows, long ActiveTenants, long OrganizationsOfName);
+
+    const string CountsSql = """
+        select (select count(*) from messaging.outbox) as OutboxRows,
+               (select count(*) from pulse.organizations where status = 'active' and not is_default) as ActiveTenants,
+               (select count(*) from pulse.organizations where name = @orgName) as OrganizationsOfName
+        """;
+
+    public static async Task<Counts> Count(NpgsqlDataSource postgres, string orgName = "")
+    {
+        await using var connection = await postgres.OpenConnectionAsync();
+        return await connection.QuerySingleAsync<Counts>(CountsSql, new { orgName });
+    }
+}
