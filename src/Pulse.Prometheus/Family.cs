@@ -97,7 +97,8 @@ sealed class Family
         if (_byTags.TryGetValue(tags, out var series))
             return series;
 
-        if (_overflow is null)
+        // The series without labels is one only, and has no label that could be "other": it is always let in.
+        if (_overflow is null || tags.IsEmpty)
         {
             lock (_lock)
             {
@@ -105,7 +106,6 @@ sealed class Family
                     return series;
 
                 var labels = ((LabelComparer)_series.Comparer).Create(tags);
-                // The series without labels is one only, and has none that could be "other".
                 if (_count < _maxSeries || labels.Count == 0)
                 {
                     _count++;

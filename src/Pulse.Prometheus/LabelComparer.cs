@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Collections.Frozen;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
@@ -16,6 +17,10 @@ sealed class LabelComparer(FrozenDictionary<string, FrozenSet<string>> allowed, 
 {
     // Numbers, dates, GUIDs and most enumerations are no longer than this.
     const int Scratch = 64;
+
+    // Names that had to be made valid. They are literals in somebody's code, so these are few; a bound even so.
+    const int MaxRenamed = 100;
+    readonly ConcurrentDictionary<string, string> _renamed = [];
 
     public bool Equals(LabelSet? x, LabelSet? y) => x is not null && y is not null && x.Text == y.Text;
 
@@ -85,10 +90,18 @@ sealed class LabelComparer(FrozenDictionary<string, FrozenSet<string>> allowed, 
         return value.Length > 0;
     }
 
-    string Name(string tag)
+    string Name(string? tag)
     {
-        var name = Names.Label(tag);
-        return histogram && name == "le" ? "exported_le" : name;
+        var reserved = histogram && tag == "le";
+        if (!reserved && Names.IsLabel(tag))
+            return tag;
+        if (_renamed.TryGetValue(tag ?? "", out var name))
+            return name;
+
+        name = reserved ? "exported_le" : Names.Label(tag);
+        if (_renamed.Count < MaxRenamed)
+            _renamed[tag ?? ""] = name;
+        return name;
     }
 
     [SuppressMessage("Globalization", "CA1308", Justification = "Prometheus writes truth in lower case.")]

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
 
 namespace Pulse.Prometheus;
 
@@ -13,12 +14,15 @@ static class Names
     /// <summary>A metric's name, <c>[a-zA-Z_:][a-zA-Z0-9_:]*</c>: any other character becomes <c>_</c>.</summary>
     public static string Metric(string name) => Valid(name, MetricCharacters);
 
-    /// <summary>A label's name, <c>[a-zA-Z_][a-zA-Z0-9_]*</c>, not starting with <c>__</c>, which is Prometheus' own.</summary>
+    /// <summary>Whether it is a label's name, <c>[a-zA-Z_][a-zA-Z0-9_]*</c>, and not starting with <c>__</c>, which is Prometheus' own.</summary>
+    public static bool IsLabel([NotNullWhen(true)] string? name) =>
+        name is { Length: > 0 } && !char.IsAsciiDigit(name[0]) && !name.AsSpan().ContainsAnyExcept(LabelCharacters)
+        && !name.StartsWith("__", StringComparison.Ordinal);
+
+    /// <summary>A label's name, made valid when it is not.</summary>
     public static string Label(string? name)
     {
-        // The usual way out first: no allocation while recording.
-        if (name is { Length: > 0 } && !char.IsAsciiDigit(name[0]) && !name.AsSpan().ContainsAnyExcept(LabelCharacters)
-            && !name.StartsWith("__", StringComparison.Ordinal))
+        if (IsLabel(name))
             return name;
 
         var valid = Valid(name ?? "", LabelCharacters);
