@@ -29,10 +29,12 @@ public sealed partial class Environment_variables
                 .Where(group => group.Count() > 1).Select(group => group.Key),
             "A variable stands in .env.example more than once: the last one would hold. Keep one.");
 
-        // A comment may be about a block of variables.
+        // A comment may be about a block of variables, and so may a heading (# --- …) with an empty line below it.
         bool Explained(int index)
         {
             while (index > 0 && Assignment().IsMatch(lines[index]))
+                index--;
+            if (index > 0 && lines[index].Length == 0 && lines[index - 1].StartsWith("# ---", StringComparison.Ordinal))
                 index--;
             return lines[index].StartsWith('#') && !Assignment().IsMatch(lines[index]);
         }
