@@ -10,7 +10,11 @@ namespace Pulse.Messaging.Outbox;
 readonly record struct PublishFailure(Guid Id, string Error);
 
 /// <summary>The broker can't be reached, or does not answer. No message is to blame.</summary>
-sealed class BrokerUnavailableException(string message, Exception? cause = null) : Exception(message, cause);
+sealed class BrokerUnavailableException(string message, Exception? cause = null) : Exception(message, cause)
+{
+    // The client's messages go on for pages.
+    public string Reason => Message.Split('\n', 2)[0] is { Length: > 160 } line ? line[..160] + "…" : Message.Split('\n', 2)[0];
+}
 
 /// <summary>
 /// Publishes outbox rows on one channel: persistent, mandatory, confirmed. Bodies go out as they were stored, without
