@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
 using RabbitMQ.Client;
-using RabbitMQ.Client.Events;
 using RabbitMQ.Client.Exceptions;
 
 namespace Pulse.Messaging.Outbox;
@@ -34,6 +33,9 @@ sealed class BrokerPublisher(BrokerConnection connection, TimeSpan timeout) : IA
         limit.CancelAfter(timeout);
         try
         {
+            if (_channel is { IsOpen: false })
+                await CloseAsync();
+
             var missing = await MissingExchangesAsync(messages, limit.Token);
             var channel = _channel ??= await OpenAsync(limit.Token);
 
@@ -66,8 +68,12 @@ sealed class BrokerPublisher(BrokerConnection connection, TimeSpan timeout) : IA
         {
             await CloseAsync();
             cancellationToken.ThrowIfCancellationRequested();
-            throw new BrokerUnavailableException(
-                exception is OperationCanceledException ? $"RabbitMQ did not confirm within {timeout.TotalSeconds:0} s" : exception.Message, exception);
+            if (exception is not OperationCanceledException)
+                throw new BrokerUnavailableException(exception.Message, exception);
+
+            // A connection on which nothing is confirmed any more is no better for the next channel.
+            await connection.DropAsync();
+            throw new BrokerUnavailableException($"RabbitMQ did not confirm within {timeout.TotalSeconds:0} s", exception);
         }
     }
 
@@ -142,12 +148,14 @@ sealed class BrokerPublisher(BrokerConnection connection, TimeSpan timeout) : IA
         if (Interlocked.Exchange(ref _channel, null) is not { } channel)
             return;
 
+        // Politely, but not for long: what is dead does not answer.
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(1));
         try
         {
-            await channel.AbortAsync();
-            await channel.DisposeAsync();
+            await channel.CloseAsync(Constants.ReplySuccess, "Goodbye", abort: true, patience.Token);
         }
-        catch (Exception exception) when (exception is OperationInterruptedException or AlreadyClosedException or ObjectDisposedException or IOException)
+        catch (Exception exception) when (exception is OperationInterruptedException or AlreadyClosedException or OperationCanceledException
+            or ObjectDisposedException or IOException)
         {
             // It was already gone.
         }
