@@ -28,13 +28,13 @@ static class TenantRows
     const string SnapshotSql = """
         with persons as (select user_id from pulse.memberships where org_id = @orgId),
              orgs as (select org_id from pulse.memberships where user_id in (select user_id from persons))
-        select 'organizations ' || to_jsonb(o) from pulse.organizations o where org_id in (select org_id from orgs)
+        select 'organizations ' || to_jsonb(o)::text from pulse.organizations o where org_id in (select org_id from orgs)
         union all
-        select 'users ' || to_jsonb(u) from pulse.users u where user_id in (select user_id from persons)
+        select 'users ' || to_jsonb(u)::text from pulse.users u where user_id in (select user_id from persons)
         union all
-        select 'memberships ' || to_jsonb(m) from pulse.memberships m where user_id in (select user_id from persons)
+        select 'memberships ' || to_jsonb(m)::text from pulse.memberships m where user_id in (select user_id from persons)
         union all
-        select 'billing_states ' || to_jsonb(b) from pulse.billing_states b where org_id in (select org_id from orgs)
+        select 'billing_states ' || to_jsonb(b)::text from pulse.billing_states b where org_id in (select org_id from orgs)
         order by 1
         """;
 
