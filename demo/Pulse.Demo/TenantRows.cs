@@ -58,11 +58,19 @@ static class TenantRows
         return await connection.QuerySingleOrDefaultAsync<Saga>(SagaSql, new { signupId });
     }
 
-    public sealed record Counts(long OutboxRows, long ActiveTenants, long OrganizationsOfName);
+    const string WaitingSql = "select count(*) from messaging.outbox where convert_from(body, 'UTF8') like '%' || @signupId || '%'";
+
+    /// <summary>How many messages of a signup are not on the broker yet.</summary>
+    public static async Task<long> CountWaiting(NpgsqlDataSource postgres, Guid signupId)
+    {
+        await using var connection = await postgres.OpenConnectionAsync();
+        return await connection.ExecuteScalarAsync<long>(WaitingSql, new { signupId = signupId.ToString() });
+    }
+
+    public sealed record Counts(long ActiveTenants, long OrganizationsOfName);
 
     const string CountsSql = """
-        select (select count(*) from messaging.outbox) as OutboxRows,
-               (select count(*) from pulse.organizations where status = 'active' and not is_default) as ActiveTenants,
+        select (select count(*) from pulse.organizations where status = 'active' and not is_default) as ActiveTenants,
                (select count(*) from pulse.organizations where name = @orgName) as OrganizationsOfName
         """;
 
