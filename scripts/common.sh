@@ -23,7 +23,7 @@ fail() {
 lock_state() {
   mkdir -p "$STATE/logs" "$STATE/pids"
   exec 9>"$STATE/lock"
-  flock -n 9 && return
+  flock -n 9 && return 0
   step "Another ./pulse is at work on $STATE: waiting for it …"
   flock -w 300 9 || fail "Another ./pulse has been at work on $STATE for five minutes. Nothing was done."
 }
@@ -61,7 +61,7 @@ free_port() {
     port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
     port_answers "$port" && continue
     printf '%s' "$port"
-    return
+    return 0
   done
   fail "No free port was found on 127.0.0.1 in $attempt attempts."
 }

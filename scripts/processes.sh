@@ -24,7 +24,7 @@ build() {
     exec 8>"$ROOT/.pulse/build.lock"
     flock 8
     dotnet build Pulse.sln -c Release -v q --nologo </dev/null >"$STATE/logs/build.log" 2>&1 8>&- 9>&-
-  ) && return
+  ) && return 0
   grep -E '(error|warning) [A-Z]+[0-9]+' "$STATE/logs/build.log" | sort -u | head -n 40 >&2 || tail -n 40 "$STATE/logs/build.log" >&2
   return 1
 }

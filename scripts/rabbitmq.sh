@@ -5,7 +5,7 @@ rabbitmq_bin() {
   local server
   # Not the one in /usr/sbin: that changes to the user rabbitmq.
   for server in /usr/lib/rabbitmq/bin/rabbitmq-server /usr/lib/rabbitmq/lib/*/sbin/rabbitmq-server /opt/rabbitmq/sbin/rabbitmq-server; do
-    [ -x "$server" ] && printf '%s' "$server" && return
+    [ -x "$server" ] && printf '%s' "$server" && return 0
   done
   return 1
 }

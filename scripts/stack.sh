@@ -96,7 +96,7 @@ command_up() {
   [ $# -eq 0 ] || mistake "up does not know '$1'."
 
   lock_state
-  if already_up; then return; fi
+  if already_up; then return 0; fi
   or_stop_all bring_up
   unlock_state
 
@@ -121,7 +121,7 @@ bring_up() {
   ensure_installed dotnet postgres rabbitmq curl flock setsid
   if [ "$MODE" = compose ]; then
     compose_up postgres rabbitmq worker ingress
-    return
+    return 0
   fi
   build || fail 'The build failed: nothing was started.'
   fresh_logs
@@ -145,7 +145,7 @@ command_down() {
   esac
   [ $# -eq 0 ] || mistake "down does not know '$1'."
 
-  [ -d "$STATE" ] || { say 'Nothing is running.'; return; }
+  [ -d "$STATE" ] || { say 'Nothing is running.'; return 0; }
   lock_state
   local had
   had=$(started)
@@ -176,7 +176,7 @@ servers_up() {
   ensure_installed postgres rabbitmq curl flock setsid
   if [ "$MODE" = compose ]; then
     compose_up postgres rabbitmq
-    return
+    return 0
   fi
   fresh_logs
   start_servers
