@@ -43,9 +43,13 @@ compose_restart() {
   compose_pids "$1"
 }
 
-# The containers' volumes are anonymous: they go with them.
 compose_down() {
   [ -f "$STATE/compose.env" ] || return 0
-  compose down -t 30 --volumes || true
+  compose down -t 30
+}
+
+compose_remove_data() {
+  [ -f "$STATE/compose.env" ] || return 0
+  compose down --volumes
   rm -f "$STATE/compose.env"
 }

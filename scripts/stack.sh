@@ -61,6 +61,7 @@ stop_all() {
 }
 
 remove_data() {
+  compose_remove_data
   remove_postgres
   rm -rf -- "$STATE/rabbitmq" "$STATE/settings" "$STATE/clock"
 }
