@@ -5,7 +5,7 @@ compose() { (cd "$ROOT" && docker compose -p "$(compose_project)" --env-file "$S
 
 compose_project() { printf 'pulse-%s' "$(printf '%s' "$STATE" | cksum | cut -d ' ' -f 1)"; }
 
-compose_runs() { [ -f "$STATE/compose.env" ] && [ -n "$(compose ps --status running -q 2>/dev/null)" ]; }
+compose_runs() { [ -f "$STATE/compose.env" ] && compose ps --status running --services 2>/dev/null | grep -xF -- "$1" >/dev/null; }
 
 compose_up() {
   local name

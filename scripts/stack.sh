@@ -30,7 +30,9 @@ started() {
 
 dead() {
   local name
-  for name in $(started); do runs "$name" || say "$name"; done
+  for name in $(started); do
+    if [ "$(setting MODE)" = compose ]; then compose_runs "$name"; else runs "$name"; fi || say "$name"
+  done
 }
 
 any_lives() {
@@ -78,7 +80,7 @@ show_urls() {
 already_up() {
   local name died
   if [ "$(setting MODE)" = compose ]; then
-    compose_runs || return 1
+    compose_runs worker || compose_runs ingress || return 1
   else
     any_lives worker ingress || return 1
   fi
