@@ -15,6 +15,9 @@ program_url() {
   esac
 }
 
+# No compiler and no build node stays behind when a command has ended.
+export MSBUILDDISABLENODEREUSE=1 UseSharedCompilation=false DOTNET_CLI_USE_MSBUILD_SERVER=0 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+
 # One build at a time in a checkout, whatever state it is for.
 build() {
   step 'Building …'
@@ -25,7 +28,7 @@ build() {
     flock 8
     dotnet build Pulse.sln -c Release -v q --nologo </dev/null >"$STATE/logs/build.log" 2>&1 8>&- 9>&-
   ) && return 0
-  grep -E '(error|warning) [A-Z]+[0-9]+' "$STATE/logs/build.log" | sort -u | head -n 40 >&2 || tail -n 40 "$STATE/logs/build.log" >&2
+  grep -E ': (error|warning) ?[A-Za-z0-9]*:' "$STATE/logs/build.log" | sort -u | head -n 40 >&2 || tail -n 40 "$STATE/logs/build.log" >&2
   return 1
 }
 

@@ -45,7 +45,7 @@ clean_up_tests() {
 
 check_format() {
   (cd "$ROOT" && dotnet format Pulse.sln --verify-no-changes --no-restore -v q </dev/null) >"$STATE/logs/format.log" 2>&1 && return 0
-  grep -E 'error|warning' "$STATE/logs/format.log" | sort -u | head -n 40 || tail -n 40 "$STATE/logs/format.log"
+  grep -E ': (error|warning) ?[A-Za-z0-9]*:' "$STATE/logs/format.log" | sort -u | head -n 40 || tail -n 40 "$STATE/logs/format.log"
   say "${RED}The format differs:${PLAIN} dotnet format Pulse.sln puts it right."
   return 1
 }
