@@ -22,6 +22,7 @@ fail() {
 # One command at a time changes a state directory. Whatever is started closes descriptor 9, or it would hold the lock on.
 lock_state() {
   mkdir -p "$STATE/logs" "$STATE/pids"
+  [ -w "$STATE" ] && { [ ! -e "$STATE/lock" ] || [ -w "$STATE/lock" ]; } || fail "$STATE belongs to $(stat -c %U "$STATE"): run ./pulse as that user, or name another directory in PULSE_STATE."
   exec 9>"$STATE/lock"
   flock -n 9 && return 0
   step "Another ./pulse is at work on $STATE: waiting for it …"
