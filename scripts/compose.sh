@@ -10,11 +10,8 @@ compose_runs() { [ -f "$STATE/compose.env" ] && compose ps --status running --se
 compose_up() {
   local name
   for name in POSTGRES_PASSWORD WORKER_PASSWORD INGRESS_PASSWORD RABBITMQ_PASSWORD; do ensure_password "$name"; done
-  choose_port POSTGRES_PORT PULSE_POSTGRES
-  choose_port RABBITMQ_PORT PULSE_RABBITMQ
-  choose_port RABBITMQ_MANAGEMENT_PORT PULSE_RABBITMQ_MANAGEMENT
-  choose_port WORKER_PORT PULSE_WORKER_URL
-  choose_port INGRESS_PORT PULSE_INGRESS_URL
+  # The file names every service's port, also of those that are not wanted now.
+  choose_process_ports
   (umask 077 && sed 's/^/PULSE_COMPOSE_/' "$STATE/settings" >"$STATE/compose.env")
 
   step 'Starting containers …'

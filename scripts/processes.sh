@@ -37,12 +37,6 @@ start_process() {
   local name=$1 dll given=()
   ! runs "$name" || return 0
   dll=$(program "$name")
-  if [ "${2-}" != same-port ]; then
-    case $name in
-      worker) choose_port WORKER_PORT PULSE_WORKER_URL ;;
-      ingress) choose_port INGRESS_PORT PULSE_INGRESS_URL ;;
-    esac
-  fi
 
   # Each gets its own role. The ingress never gets to know the broker.
   case $name in

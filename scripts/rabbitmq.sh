@@ -69,12 +69,6 @@ start_rabbitmq() {
   local home=$STATE/rabbitmq node
   node=$(rabbitmq_node)
   ensure_password RABBITMQ_PASSWORD
-  if [ "${1-}" != same-port ]; then
-    choose_port RABBITMQ_PORT PULSE_RABBITMQ
-    choose_port RABBITMQ_MANAGEMENT_PORT PULSE_RABBITMQ_MANAGEMENT
-    choose_port RABBITMQ_DISTRIBUTION_PORT
-    runs epmd || choose_port EPMD_PORT
-  fi
   configure_rabbitmq "$home"
   start_epmd
 

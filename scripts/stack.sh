@@ -41,6 +41,19 @@ any_lives() {
   return 1
 }
 
+choose_server_ports() {
+  choose_port postgres POSTGRES_PORT PULSE_POSTGRES
+  choose_port rabbitmq RABBITMQ_PORT PULSE_RABBITMQ
+  choose_port rabbitmq RABBITMQ_MANAGEMENT_PORT PULSE_RABBITMQ_MANAGEMENT
+  choose_port rabbitmq RABBITMQ_DISTRIBUTION_PORT
+  choose_port epmd EPMD_PORT
+}
+
+choose_process_ports() {
+  choose_port worker WORKER_PORT PULSE_WORKER_URL
+  choose_port ingress INGRESS_PORT PULSE_INGRESS_URL
+}
+
 start_servers() {
   step 'Starting Postgres and RabbitMQ …'
   start_rabbitmq
@@ -100,6 +113,9 @@ command_up() {
 
   lock_state
   if already_up; then return 0; fi
+  ensure_installed dotnet postgres rabbitmq curl flock setsid
+  choose_server_ports
+  choose_process_ports
   or_stop_all bring_up
   unlock_state
 
@@ -121,7 +137,6 @@ or_stop_all() {
 }
 
 bring_up() {
-  ensure_installed dotnet postgres rabbitmq curl flock setsid
   if [ "$MODE" = compose ]; then
     compose_up postgres rabbitmq worker ingress
     return 0
@@ -164,6 +179,8 @@ command_servers() {
       if [ -f "$STATE/env" ] && [ -z "$(dead)" ] && [ -n "$(started)" ]; then
         say "${GREEN}Postgres and RabbitMQ are already running.${PLAIN}"
       else
+        ensure_installed postgres rabbitmq curl flock setsid
+        choose_server_ports
         or_stop_all servers_up
       fi
       say "  Postgres   $(running_value PULSE_POSTGRES_ADMIN)"
@@ -176,7 +193,6 @@ command_servers() {
 }
 
 servers_up() {
-  ensure_installed postgres rabbitmq curl flock setsid
   if [ "$MODE" = compose ]; then
     compose_up postgres rabbitmq
     return 0
@@ -203,11 +219,11 @@ command_restart() {
 
 restart_native() {
   case $1 in
-    postgres) stop_process postgres; start_postgres same-port ;;
-    rabbitmq) stop_process rabbitmq; start_rabbitmq same-port; wait_rabbitmq ;;
+    postgres) stop_process postgres; start_postgres ;;
+    rabbitmq) stop_process rabbitmq; start_rabbitmq; wait_rabbitmq ;;
     *)
       stop_process "$1"
-      start_process "$1" same-port
+      start_process "$1"
       wait_ready "$1" || fail "$1 did not start again."
       ;;
   esac
