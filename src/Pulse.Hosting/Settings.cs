@@ -114,7 +114,8 @@ public sealed class Settings(IConfiguration configuration)
         {
             if (IPNetwork.TryParse(part, out var network))
                 networks.Add(network);
-            else if (IPAddress.TryParse(part, out var address))
+            // Four numbers or IPv6: "10" and "1.2.3" would be read as 0.0.0.10 and 1.2.0.3.
+            else if (IPAddress.TryParse(part, out var address) && (part.Contains(':', StringComparison.Ordinal) || part.Count(letter => letter == '.') == 3))
                 networks.Add(new IPNetwork(address, address.GetAddressBytes().Length * 8));
             else
                 Mistake(name, $"has '{part}', which is neither an address nor a network such as 10.0.0.0/8.");

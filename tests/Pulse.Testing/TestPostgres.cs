@@ -63,6 +63,10 @@ public class TestPostgres : IAsyncLifetime
         await SchemaMigrator.ApplyAsync(Worker, Assembly.Load("Pulse.Worker"), "Migrations");
     }
 
+    /// <summary>Cuts every connection of the ingress, as a restart of Postgres does.</summary>
+    public Task CutIngressAsync() =>
+        RunAsync(_admin!, $"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{_name}' and usename = 'pulse_ingress'");
+
     /// <summary>The one value of a query, as the worker's role.</summary>
     public async Task<T> AskAsync<T>(string sql, params object[] parameters)
     {

@@ -52,7 +52,19 @@ public sealed class SettingsTests
         Assert.Equal(expected, With(("PULSE_N", value)).Networks("PULSE_N").Select(network => network.ToString()));
 
     [Theory]
-    [InlineData("postgresql://user:p%40ss%3Aword@db.example:6432/name?sslmode=verify-full&application_name=x", "db.example", 6432, "name", "user", "p@ss:word")]
+    [InlineData("10")]
+    [InlineData("1.2.3")]
+    [InlineData("10.0.0.1/8")]
+    [InlineData("*")]
+    public void What_is_no_network_is_refused(string value)
+    {
+        var settings = With(("PULSE_N", value));
+        Assert.Empty(settings.Networks("PULSE_N"));
+        Assert.Throws<SettingsException>(settings.ThrowIfInvalid);
+    }
+
+    [Theory]
+    [InlineData("postgresql://user:p%40ss%3Aword@db.example:6432/name?sslmode=verify-full&application_name=x&Maximum%20Pool%20Size=3", "db.example", 6432, "name", "user", "p@ss:word")]
     [InlineData("postgres://user@[::1]/name", "[::1]", 5432, "name", "user", null)]
     [InlineData("Host=h;Database=name;Username=user;Password=p", "h", 5432, "name", "user", "p")]
     public void Both_forms_of_a_Postgres_address_are_read(string address, string host, int port, string database, string user, string? password)
