@@ -46,7 +46,7 @@ public sealed class SettingsTests
         }).QuickCheckThrowOnFailure();
 
     [Theory]
-    [InlineData("10.0.0.0/8, ::1 ,192.0.2.7", new[] { "10.0.0.0/8", "::1/128", "192.0.2.7/32" })]
+    [InlineData("10.0.0.1/8, ::1 ,192.0.2.7", new[] { "10.0.0.0/8", "::1/128", "192.0.2.7/32" })]
     [InlineData("", new string[0])]
     public void Networks_are_read(string value, string[] expected) =>
         Assert.Equal(expected, With(("PULSE_N", value)).Networks("PULSE_N").Select(network => network.ToString()));
@@ -54,7 +54,8 @@ public sealed class SettingsTests
     [Theory]
     [InlineData("10")]
     [InlineData("1.2.3")]
-    [InlineData("10.0.0.1/8")]
+    [InlineData("10/8")]
+    [InlineData("10.0.0.0/33")]
     [InlineData("*")]
     public void What_is_no_network_is_refused(string value)
     {
