@@ -55,7 +55,7 @@ public sealed class PasswordTests(TestPostgres postgres) : IClassFixture<TestPos
     [Fact]
     public async Task Requests_without_a_password_do_not_wait_for_hashes()
     {
-        await using var ingress = await TestIngress.StartAsync(postgres.IngressAddress, null, null, "PULSE_PASSWORD_HASH_ITERATIONS=2000000", "PULSE_PASSWORD_HASH_CONCURRENCY=1");
+        await using var ingress = await TestIngress.StartAsync(postgres.IngressAddress, null, null, "PULSE_PASSWORD_HASH_ITERATIONS=1000000", "PULSE_PASSWORD_HASH_CONCURRENCY=1");
         await (await ingress.SignupAsync(Some.Signup)).SignupId();
 
         var dear = Task.WhenAll(Enumerable.Range(0, 3).Select(_ => ingress.SignupAsync(Some.Signup with { Password = Some.Password })));

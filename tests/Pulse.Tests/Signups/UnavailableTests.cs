@@ -26,7 +26,7 @@ public sealed class UnavailableTests(TestPostgres postgres) : IngressTests(postg
         using var silent = new TcpListener(IPAddress.Loopback, 0);
         silent.Start();
 
-        await IsUnavailable($"postgresql://pulse_ingress:x@127.0.0.1:{((IPEndPoint)silent.LocalEndpoint).Port}/pulse", TimeSpan.FromSeconds(5));
+        await IsUnavailable($"postgresql://pulse_ingress:x@127.0.0.1:{((IPEndPoint)silent.LocalEndpoint).Port}/pulse", TimeSpan.FromSeconds(8));
     }
 
     [Fact]
@@ -41,7 +41,7 @@ public sealed class UnavailableTests(TestPostgres postgres) : IngressTests(postg
 
         var since = Stopwatch.StartNew();
         await (await Ingress.SignupAsync(body, client)).IsProblem(503, "unavailable");
-        Assert.InRange(since.Elapsed, TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(9));
+        Assert.InRange(since.Elapsed, TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(12));
 
         await transaction.RollbackAsync();
         await (await Ingress.SignupAsync(body, client)).SignupId();
