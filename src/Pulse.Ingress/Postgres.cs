@@ -13,6 +13,8 @@ static class Postgres
         address.ApplicationName = "pulse-ingress";
         // Every statement of ours leaves the session as it found it.
         address.NoResetOnClose = true;
+        // The detail of an error quotes rows, and the log is no place for an email.
+        address.IncludeErrorDetail = false;
         if (!address.ShouldSerialize("Maximum Pool Size"))
             address.MaxPoolSize = 32;
 
