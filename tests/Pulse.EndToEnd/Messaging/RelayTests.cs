@@ -1,7 +1,7 @@
+using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using Pulse.Messaging.Outbox;
 using Pulse.Testing;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Pulse.EndToEnd.Messaging;
 
