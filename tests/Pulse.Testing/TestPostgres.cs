@@ -10,9 +10,6 @@ namespace Pulse.Testing;
 /// <summary>A fresh, migrated database of a real Postgres with Pulse's two roles, dropped at the end. A class fixture, or by hand.</summary>
 public class TestPostgres : IAsyncLifetime
 {
-    const string WorkerPassword = "pulse-test-worker";
-    const string IngressPassword = "pulse-test-ingress";
-
     readonly string _name = $"pulse_test_{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8))}";
     NpgsqlDataSource? _admin;
     NpgsqlDataSource? _worker;
@@ -39,7 +36,9 @@ public class TestPostgres : IAsyncLifetime
         var address = PostgresAddress.Parse(await TestServers.AddressAsync("PULSE_POSTGRES_ADMIN"));
         address.MaxPoolSize = 2;
         _admin = NpgsqlDataSource.Create(address);
-        await RunAsync(_admin, Roles);
+        var worker = await PasswordAsync("PULSE_POSTGRES", "pulse-test-worker", address);
+        var ingress = await PasswordAsync("PULSE_POSTGRES_INGRESS", "pulse-test-ingress", address);
+        await RunAsync(_admin, Roles(worker, ingress));
         await RunAsync(_admin, $"create database {_name} owner pulse_worker template template0 encoding 'UTF8'");
 
         // As deploy/postgres/roles.sql leaves it.
@@ -48,8 +47,8 @@ public class TestPostgres : IAsyncLifetime
         await using (var inside = NpgsqlDataSource.Create(address))
             await RunAsync(inside, $"revoke all on database {_name} from public; grant connect on database {_name} to pulse_ingress; revoke all on schema public from public");
 
-        WorkerAddress = $"postgresql://pulse_worker:{WorkerPassword}@{address.Host}:{address.Port}/{_name}";
-        IngressAddress = $"postgresql://pulse_ingress:{IngressPassword}@{address.Host}:{address.Port}/{_name}";
+        WorkerAddress = $"postgresql://pulse_worker:{worker}@{address.Host}:{address.Port}/{_name}";
+        IngressAddress = $"postgresql://pulse_ingress:{ingress}@{address.Host}:{address.Port}/{_name}";
         _worker = NpgsqlDataSource.Create(PostgresAddress.Parse(WorkerAddress));
         _ingress = NpgsqlDataSource.Create(PostgresAddress.Parse(IngressAddress));
         if (Migrated)
@@ -89,17 +88,24 @@ public class TestPostgres : IAsyncLifetime
         }
     }
 
-    // Roles are the whole cluster's, and other test processes make them at the same time.
-    const string Roles = $"""
+    // The roles are the whole cluster's: where the script has made them, its addresses tell their passwords.
+    static async Task<string> PasswordAsync(string name, string otherwise, NpgsqlConnectionStringBuilder admin) =>
+        await TestServers.FindAsync(name) is { } given && PostgresAddress.Parse(given) is { Password: { } password } address
+            && (address.Host, address.Port) == (admin.Host, admin.Port)
+            ? password
+            : otherwise;
+
+    // Other test processes make them at the same time.
+    static string Roles(string worker, string ingress) => $"""
         begin;
         select pg_advisory_xact_lock(hashtext('pulse test roles'));
         do $$
         begin
             if not exists (select from pg_roles where rolname = 'pulse_worker') then
-                create role pulse_worker login password '{WorkerPassword}';
+                create role pulse_worker login password '{worker}';
             end if;
             if not exists (select from pg_roles where rolname = 'pulse_ingress') then
-                create role pulse_ingress login password '{IngressPassword}';
+                create role pulse_ingress login password '{ingress}';
             end if;
         end $$;
         commit

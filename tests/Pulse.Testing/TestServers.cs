@@ -11,14 +11,19 @@ public static class TestServers
     public static string Root { get; } = FindRoot(AppContext.BaseDirectory);
 
     /// <summary>A variable such as <c>PULSE_POSTGRES_ADMIN</c>: the environment's, or that of the private servers.</summary>
-    public static async Task<string> AddressAsync(string name)
+    public static async Task<string> AddressAsync(string name) =>
+        await FindAsync(name) ?? throw new InvalidOperationException($"./pulse servers up wrote no {name}.");
+
+    /// <summary>The same, or null when neither has it.</summary>
+    public static async Task<string?> FindAsync(string name)
     {
         if (Environment.GetEnvironmentVariable(name) is { Length: > 0 } given)
             return given;
 
-        return (await Started.Value).TryGetValue(name, out var value)
-            ? value
-            : throw new InvalidOperationException($"./pulse servers up wrote no {name}.");
+        // A server that the caller named is not asked of the script, and neither is what belongs to it.
+        return Environment.GetEnvironmentVariable("PULSE_POSTGRES_ADMIN") is { Length: > 0 } && name.StartsWith("PULSE_POSTGRES", StringComparison.Ordinal)
+            ? null
+            : (await Started.Value).GetValueOrDefault(name);
     }
 
     static async Task<IReadOnlyDictionary<string, string>> StartAsync()

@@ -41,7 +41,7 @@ public sealed class UnavailableTests(TestPostgres postgres) : IngressTests(postg
 
         var since = Stopwatch.StartNew();
         await (await Ingress.SignupAsync(body, client)).IsProblem(503, "unavailable");
-        Assert.InRange(since.Elapsed, TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(12));
+        Assert.InRange(since.Elapsed, TimeSpan.FromSeconds(3.5), TimeSpan.FromSeconds(10));
 
         await transaction.RollbackAsync();
         await (await Ingress.SignupAsync(body, client)).SignupId();
