@@ -21,9 +21,11 @@ fail() {
 
 # One command at a time changes a state directory. Whatever is started closes descriptor 9, or it would hold the lock on.
 lock_state() {
-  mkdir -p "$STATE/logs" "$STATE/pids"
+  if ! mkdir -p "$STATE/logs" "$STATE/pids" 2>/dev/null || ! touch "$STATE/lock" 2>/dev/null; then
+    fail "$STATE can't be written to by $(id -un). PULSE_STATE names another directory."
+  fi
   exec 9>"$STATE/lock"
-  flock -n 9 && return
+  flock -n 9 && return 0
   step "Another ./pulse is at work on $STATE: waiting for it …"
   flock -w 300 9 || fail "Another ./pulse has been at work on $STATE for five minutes. Nothing was done."
 }
@@ -61,14 +63,15 @@ free_port() {
     port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
     port_answers "$port" && continue
     printf '%s' "$port"
-    return
+    return 0
   done
   fail "No free port was found on 127.0.0.1 in $attempt attempts."
 }
 
-# The port of a server that is not running: the one in the variable, else the one of last time, else a free one.
+# The port of a server, unless that is running: the one in the variable, else the one of last time, else a free one.
 choose_port() {
-  local setting=$1 variable=${2-} port
+  local name=$1 setting=$2 variable=${3-} port
+  ! runs "$name" || return 0
   if [ -n "$variable" ] && [ -n "${!variable-}" ]; then
     [[ ${!variable} =~ ^[a-z]+://([^@/]*@)?(127\.0\.0\.1|localhost):([0-9]+)(/|$) ]] ||
       fail "$variable is set, but has no port on this machine: what is started here listens on 127.0.0.1 only, as in …://127.0.0.1:PORT"
@@ -124,8 +127,12 @@ stop_process() {
   pid=$(pid_of "$name") || return 0
   # To Postgres TERM means: when the last client has gone. INT is its quick clean stop.
   [ "$name" != postgres ] || signal=INT
-  kill -s "$signal" "$pid" 2>/dev/null || true
-  if ! wait_until 30 is_gone "$name"; then
+  # More than once: RabbitMQ is deaf to the first one while it boots.
+  for _ in {1..10}; do
+    kill -s "$signal" "$pid" 2>/dev/null || true
+    ! wait_until 3 is_gone "$name" || break
+  done
+  if ! is_gone "$name"; then
     say "${YELLOW}$name did not stop within 30 s: killed.${PLAIN}"
     kill -s KILL "$pid" 2>/dev/null || true
     wait_until 10 is_gone "$name" || fail "$name (process $pid) can't be stopped."

@@ -5,16 +5,13 @@ compose() { (cd "$ROOT" && docker compose -p "$(compose_project)" --env-file "$S
 
 compose_project() { printf 'pulse-%s' "$(printf '%s' "$STATE" | cksum | cut -d ' ' -f 1)"; }
 
-compose_runs() { [ -f "$STATE/compose.env" ] && [ -n "$(compose ps --status running -q 2>/dev/null)" ]; }
+compose_runs() { [ -f "$STATE/compose.env" ] && compose ps --status running --services 2>/dev/null | grep -xF -- "$1" >/dev/null; }
 
 compose_up() {
   local name
   for name in POSTGRES_PASSWORD WORKER_PASSWORD INGRESS_PASSWORD RABBITMQ_PASSWORD; do ensure_password "$name"; done
-  choose_port POSTGRES_PORT PULSE_POSTGRES
-  choose_port RABBITMQ_PORT PULSE_RABBITMQ
-  choose_port RABBITMQ_MANAGEMENT_PORT PULSE_RABBITMQ_MANAGEMENT
-  choose_port WORKER_PORT PULSE_WORKER_URL
-  choose_port INGRESS_PORT PULSE_INGRESS_URL
+  # The file names every service's port, also of those that are not wanted now.
+  choose_process_ports
   (umask 077 && sed 's/^/PULSE_COMPOSE_/' "$STATE/settings" >"$STATE/compose.env")
 
   step 'Starting containers …'
@@ -43,9 +40,13 @@ compose_restart() {
   compose_pids "$1"
 }
 
-# The containers' volumes are anonymous: they go with them.
 compose_down() {
   [ -f "$STATE/compose.env" ] || return 0
-  compose down -t 30 --volumes || true
+  compose down -t 30
+}
+
+compose_remove_data() {
+  [ -f "$STATE/compose.env" ] || return 0
+  compose down --volumes
   rm -f "$STATE/compose.env"
 }

@@ -15,6 +15,13 @@ command_demo() {
   trap 'exit 130' INT TERM
   "$ROOT/pulse" up --detach
 
+  if [ "$(setting MODE)" = compose ]; then
+    # The images hold the two processes only.
+    has_dotnet || { how_to_install dotnet >&2; fail 'The demo itself needs the .NET SDK on this machine.'; }
+    dotnet build "$ROOT/demo/Pulse.Demo" -c Release -v q --nologo </dev/null
+    PULSE_COMPOSE_PROJECT=$(compose_project)
+    export PULSE_COMPOSE_PROJECT
+  fi
   (
     # shellcheck source=/dev/null
     set -a && . "$STATE/env" && set +a

@@ -5,11 +5,15 @@ follow_until_interrupted() {
   local followers=() name told=' '
   say "  Ctrl-C stops everything"
   say
-  # The lines of the two processes since their start; of the servers, what they say from now on.
-  follow worker "$CYAN" +1 & followers+=($!)
-  follow ingress "$GREEN" +1 & followers+=($!)
-  follow rabbitmq "$MAGENTA" 0 & followers+=($!)
-  follow postgres "$BLUE" 0 & followers+=($!)
+  if [ "$(setting MODE)" = compose ]; then
+    compose logs --follow & followers+=($!)
+  else
+    # The lines of the two processes since their start; of the servers, what they say from now on.
+    follow worker "$CYAN" +1 & followers+=($!)
+    follow ingress "$GREEN" +1 & followers+=($!)
+    follow rabbitmq "$MAGENTA" 0 & followers+=($!)
+    follow postgres "$BLUE" 0 & followers+=($!)
+  fi
 
   # shellcheck disable=SC2064 # the followers of now
   trap "interrupted ${followers[*]}" INT TERM HUP

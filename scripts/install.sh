@@ -43,7 +43,7 @@ docker_answers() { command -v docker >/dev/null && timeout 10 docker info >/dev/
 ensure_installed() {
   local missing
   MODE=$(setting MODE)
-  if [ "$MODE" = compose ]; then return; fi
+  if [ "$MODE" = compose ]; then return 0; fi
   mapfile -t missing < <(missing "$@")
   if [ ${#missing[@]} -gt 0 ] && docker_answers && only_docker_can_give "${missing[@]}"; then
     MODE=compose

@@ -68,7 +68,6 @@ start_postgres() {
   ensure_password POSTGRES_PASSWORD
   ensure_password WORKER_PASSWORD
   ensure_password INGRESS_PASSWORD
-  [ "${1-}" = same-port ] || choose_port POSTGRES_PORT PULSE_POSTGRES
   make_postgres_data "$home"
 
   # After kill -9 the backends outlive the postmaster for a moment and hold its memory: it is tried again until they end.

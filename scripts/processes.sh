@@ -15,6 +15,9 @@ program_url() {
   esac
 }
 
+# No compiler and no build node stays behind when a command has ended.
+export MSBUILDDISABLENODEREUSE=1 UseSharedCompilation=false DOTNET_CLI_USE_MSBUILD_SERVER=0 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+
 # One build at a time in a checkout, whatever state it is for.
 build() {
   step 'Building …'
@@ -24,8 +27,8 @@ build() {
     exec 8>"$ROOT/.pulse/build.lock"
     flock 8
     dotnet build Pulse.sln -c Release -v q --nologo </dev/null >"$STATE/logs/build.log" 2>&1 8>&- 9>&-
-  ) && return
-  grep -E '(error|warning) [A-Z]+[0-9]+' "$STATE/logs/build.log" | sort -u | head -n 40 >&2 || tail -n 40 "$STATE/logs/build.log" >&2
+  ) && return 0
+  grep -E ': (error|warning) ?[A-Za-z0-9]*:' "$STATE/logs/build.log" | sort -u | head -n 40 >&2 || tail -n 40 "$STATE/logs/build.log" >&2
   return 1
 }
 
@@ -34,12 +37,6 @@ start_process() {
   local name=$1 dll given=()
   ! runs "$name" || return 0
   dll=$(program "$name")
-  if [ "${2-}" != same-port ]; then
-    case $name in
-      worker) choose_port WORKER_PORT PULSE_WORKER_URL ;;
-      ingress) choose_port INGRESS_PORT PULSE_INGRESS_URL ;;
-    esac
-  fi
 
   # Each gets its own role. The ingress never gets to know the broker.
   case $name in

@@ -5,7 +5,7 @@ rabbitmq_bin() {
   local server
   # Not the one in /usr/sbin: that changes to the user rabbitmq.
   for server in /usr/lib/rabbitmq/bin/rabbitmq-server /usr/lib/rabbitmq/lib/*/sbin/rabbitmq-server /opt/rabbitmq/sbin/rabbitmq-server; do
-    [ -x "$server" ] && printf '%s' "$server" && return
+    [ -x "$server" ] && printf '%s' "$server" && return 0
   done
   return 1
 }
@@ -69,12 +69,6 @@ start_rabbitmq() {
   local home=$STATE/rabbitmq node
   node=$(rabbitmq_node)
   ensure_password RABBITMQ_PASSWORD
-  if [ "${1-}" != same-port ]; then
-    choose_port RABBITMQ_PORT PULSE_RABBITMQ
-    choose_port RABBITMQ_MANAGEMENT_PORT PULSE_RABBITMQ_MANAGEMENT
-    choose_port RABBITMQ_DISTRIBUTION_PORT
-    runs epmd || choose_port EPMD_PORT
-  fi
   configure_rabbitmq "$home"
   start_epmd
 

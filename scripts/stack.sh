@@ -30,13 +30,28 @@ started() {
 
 dead() {
   local name
-  for name in $(started); do runs "$name" || say "$name"; done
+  for name in $(started); do
+    if [ "$(setting MODE)" = compose ]; then compose_runs "$name"; else runs "$name"; fi || say "$name"
+  done
 }
 
 any_lives() {
   local name
   for name in "$@"; do ! runs "$name" || return 0; done
   return 1
+}
+
+choose_server_ports() {
+  choose_port postgres POSTGRES_PORT PULSE_POSTGRES
+  choose_port rabbitmq RABBITMQ_PORT PULSE_RABBITMQ
+  choose_port rabbitmq RABBITMQ_MANAGEMENT_PORT PULSE_RABBITMQ_MANAGEMENT
+  choose_port rabbitmq RABBITMQ_DISTRIBUTION_PORT
+  choose_port epmd EPMD_PORT
+}
+
+choose_process_ports() {
+  choose_port worker WORKER_PORT PULSE_WORKER_URL
+  choose_port ingress INGRESS_PORT PULSE_INGRESS_URL
 }
 
 start_servers() {
@@ -61,6 +76,7 @@ stop_all() {
 }
 
 remove_data() {
+  compose_remove_data
   remove_postgres
   rm -rf -- "$STATE/rabbitmq" "$STATE/settings" "$STATE/clock"
 }
@@ -77,7 +93,7 @@ show_urls() {
 already_up() {
   local name died
   if [ "$(setting MODE)" = compose ]; then
-    compose_runs || return 1
+    compose_runs worker || compose_runs ingress || return 1
   else
     any_lives worker ingress || return 1
   fi
@@ -96,7 +112,10 @@ command_up() {
   [ $# -eq 0 ] || mistake "up does not know '$1'."
 
   lock_state
-  if already_up; then return; fi
+  if already_up; then return 0; fi
+  ensure_installed dotnet postgres rabbitmq curl flock setsid
+  choose_server_ports
+  choose_process_ports
   or_stop_all bring_up
   unlock_state
 
@@ -118,10 +137,9 @@ or_stop_all() {
 }
 
 bring_up() {
-  ensure_installed dotnet postgres rabbitmq curl flock setsid
   if [ "$MODE" = compose ]; then
     compose_up postgres rabbitmq worker ingress
-    return
+    return 0
   fi
   build || fail 'The build failed: nothing was started.'
   fresh_logs
@@ -145,7 +163,7 @@ command_down() {
   esac
   [ $# -eq 0 ] || mistake "down does not know '$1'."
 
-  [ -d "$STATE" ] || { say 'Nothing is running.'; return; }
+  [ -d "$STATE" ] || { say 'Nothing is running.'; return 0; }
   lock_state
   local had
   had=$(started)
@@ -161,6 +179,8 @@ command_servers() {
       if [ -f "$STATE/env" ] && [ -z "$(dead)" ] && [ -n "$(started)" ]; then
         say "${GREEN}Postgres and RabbitMQ are already running.${PLAIN}"
       else
+        ensure_installed postgres rabbitmq curl flock setsid
+        choose_server_ports
         or_stop_all servers_up
       fi
       say "  Postgres   $(running_value PULSE_POSTGRES_ADMIN)"
@@ -173,10 +193,9 @@ command_servers() {
 }
 
 servers_up() {
-  ensure_installed postgres rabbitmq curl flock setsid
   if [ "$MODE" = compose ]; then
     compose_up postgres rabbitmq
-    return
+    return 0
   fi
   fresh_logs
   start_servers
@@ -200,11 +219,11 @@ command_restart() {
 
 restart_native() {
   case $1 in
-    postgres) stop_process postgres; start_postgres same-port ;;
-    rabbitmq) stop_process rabbitmq; start_rabbitmq same-port; wait_rabbitmq ;;
+    postgres) stop_process postgres; start_postgres ;;
+    rabbitmq) stop_process rabbitmq; start_rabbitmq; wait_rabbitmq ;;
     *)
       stop_process "$1"
-      start_process "$1" same-port
+      start_process "$1"
       wait_ready "$1" || fail "$1 did not start again."
       ;;
   esac

@@ -11,7 +11,7 @@ command_test() {
   if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then set -- --filter "FullyQualifiedName~$1" "${@:2}"; fi
 
   lock_state
-  ensure_installed dotnet curl flock setsid
+  has_dotnet || install_or_tell dotnet
   unlock_state
   results=$(mktemp -d)
   # shellcheck disable=SC2064 # this run's directory
@@ -44,26 +44,29 @@ clean_up_tests() {
 }
 
 check_format() {
-  (cd "$ROOT" && dotnet format Pulse.sln --verify-no-changes --no-restore -v q </dev/null) >"$STATE/logs/format.log" 2>&1 && return
-  grep -E 'error|warning' "$STATE/logs/format.log" | sort -u | head -n 40 || tail -n 40 "$STATE/logs/format.log"
+  (cd "$ROOT" && dotnet format Pulse.sln --verify-no-changes --no-restore -v q </dev/null) >"$STATE/logs/format.log" 2>&1 && return 0
+  grep -E ': (error|warning) ?[A-Za-z0-9]*:' "$STATE/logs/format.log" | sort -u | head -n 40 || tail -n 40 "$STATE/logs/format.log"
   say "${RED}The format differs:${PLAIN} dotnet format Pulse.sln puts it right."
   return 1
 }
 
 # Adds to passed, failed and skipped of its caller.
 run_tests() {
-  local results=$1 outcome=0 trx line total
+  local results=$1 outcome=0 project trx line total
   shift
-  step 'Testing …'
-  (
-    # shellcheck source=/dev/null
-    set -a && . "$STATE/env" && set +a
-    cd "$ROOT"
-    dotnet test Pulse.sln -c Release --no-build --nologo --results-directory "$results" \
-      --logger 'console;verbosity=minimal' --logger trx "$@" </dev/null
-  ) || outcome=$?
+  # One project after the other, each with results of its own: two at a time may take the same file name.
+  for project in $(cd "$ROOT" && grep -l 'Microsoft.NET.Test.Sdk' tests/*/*.csproj); do
+    step "Testing $(basename "$project" .csproj) …"
+    (
+      # shellcheck source=/dev/null
+      set -a && . "$STATE/env" && set +a
+      cd "$ROOT"
+      dotnet test "$project" -c Release --no-build --nologo --results-directory "$results/$(basename "$project")" \
+        --logger 'console;verbosity=minimal' --logger trx "$@" </dev/null
+    ) || outcome=$?
+  done
 
-  for trx in "$results"/*.trx; do
+  for trx in "$results"/*/*.trx; do
     [ -f "$trx" ] || continue
     line=$(grep -m 1 -o '<Counters [^>]*>' "$trx") || continue
     total=$(counter total "$line")
@@ -73,7 +76,7 @@ run_tests() {
   done
 
   failed_tests "$results"
-  if [ "$outcome" -ne 0 ] && ! grep -q 'outcome="Failed"' "$results"/*.trx 2>/dev/null; then
+  if [ "$outcome" -ne 0 ] && ! grep -q 'outcome="Failed"' "$results"/*/*.trx 2>/dev/null; then
     say "${RED}dotnet test ended with $outcome although no test failed:${PLAIN} a test process crashed, or an option is wrong."
     failed=$((failed + 1))
   fi
@@ -83,6 +86,6 @@ counter() { sed -n "s/.* $1=\"\([0-9]*\)\".*/\1/p" <<<"$2"; }
 
 failed_tests() {
   local names
-  names=$(grep -h '<UnitTestResult ' "$1"/*.trx 2>/dev/null | grep 'outcome="Failed"' | sed -n 's/.* testName="\([^"]*\)".*/  ✗ \1/p') || true
+  names=$(grep -h '<UnitTestResult ' "$1"/*/*.trx 2>/dev/null | grep 'outcome="Failed"' | sed -n 's/.* testName="\([^"]*\)".*/  ✗ \1/p') || true
   [ -z "$names" ] || printf '%sFailed:%s\n%s\n' "$RED" "$PLAIN" "$names"
 }

@@ -28,13 +28,13 @@ static class TenantRows
     const string SnapshotSql = """
         with persons as (select user_id from pulse.memberships where org_id = @orgId),
              orgs as (select org_id from pulse.memberships where user_id in (select user_id from persons))
-        select 'organizations ' || to_jsonb(o) from pulse.organizations o where org_id in (select org_id from orgs)
+        select 'organizations ' || to_jsonb(o)::text from pulse.organizations o where org_id in (select org_id from orgs)
         union all
-        select 'users ' || to_jsonb(u) from pulse.users u where user_id in (select user_id from persons)
+        select 'users ' || to_jsonb(u)::text from pulse.users u where user_id in (select user_id from persons)
         union all
-        select 'memberships ' || to_jsonb(m) from pulse.memberships m where user_id in (select user_id from persons)
+        select 'memberships ' || to_jsonb(m)::text from pulse.memberships m where user_id in (select user_id from persons)
         union all
-        select 'billing_states ' || to_jsonb(b) from pulse.billing_states b where org_id in (select org_id from orgs)
+        select 'billing_states ' || to_jsonb(b)::text from pulse.billing_states b where org_id in (select org_id from orgs)
         order by 1
         """;
 
@@ -58,11 +58,19 @@ static class TenantRows
         return await connection.QuerySingleOrDefaultAsync<Saga>(SagaSql, new { signupId });
     }
 
-    public sealed record Counts(long OutboxRows, long ActiveTenants, long OrganizationsOfName);
+    const string WaitingSql = "select count(*) from messaging.outbox where convert_from(body, 'UTF8') like '%' || @signupId || '%'";
+
+    /// <summary>How many messages of a signup are not on the broker yet.</summary>
+    public static async Task<long> CountWaiting(NpgsqlDataSource postgres, Guid signupId)
+    {
+        await using var connection = await postgres.OpenConnectionAsync();
+        return await connection.ExecuteScalarAsync<long>(WaitingSql, new { signupId = signupId.ToString() });
+    }
+
+    public sealed record Counts(long ActiveTenants, long OrganizationsOfName);
 
     const string CountsSql = """
-        select (select count(*) from messaging.outbox) as OutboxRows,
-               (select count(*) from pulse.organizations where status = 'active' and not is_default) as ActiveTenants,
+        select (select count(*) from pulse.organizations where status = 'active' and not is_default) as ActiveTenants,
                (select count(*) from pulse.organizations where name = @orgName) as OrganizationsOfName
         """;
 

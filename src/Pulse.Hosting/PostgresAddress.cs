@@ -28,7 +28,7 @@ public static class PostgresAddress
 
         foreach (var pair in url.Query.TrimStart('?').Split('&', StringSplitOptions.RemoveEmptyEntries))
         {
-            var (name, value) = pair.Split('=', 2) is [var n, var v] ? (n, Uri.UnescapeDataString(v)) : (pair, "");
+            var (name, value) = pair.Split('=', 2) is [var n, var v] ? (Uri.UnescapeDataString(n), Uri.UnescapeDataString(v)) : (pair, "");
             builder[name switch { "sslmode" => "SSL Mode", "application_name" => "Application Name", "sslrootcert" => "Root Certificate", _ => name }] =
                 name == "sslmode" ? value.Replace("-", "", StringComparison.Ordinal) : value;
         }

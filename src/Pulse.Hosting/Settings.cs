@@ -112,9 +112,11 @@ public sealed class Settings(IConfiguration configuration)
         var networks = new List<IPNetwork>();
         foreach (var part in (Raw(name) ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
         {
-            if (IPNetwork.TryParse(part, out var network))
+            // Four numbers or IPv6: "10/8" and "1.2.3" would be read as 0.0.0.0/8 and 1.2.0.3.
+            var whole = part.Contains(':', StringComparison.Ordinal) || part.Count(letter => letter == '.') == 3;
+            if (whole && IPNetwork.TryParse(part, out var network))
                 networks.Add(network);
-            else if (IPAddress.TryParse(part, out var address))
+            else if (whole && IPAddress.TryParse(part, out var address))
                 networks.Add(new IPNetwork(address, address.GetAddressBytes().Length * 8));
             else
                 Mistake(name, $"has '{part}', which is neither an address nor a network such as 10.0.0.0/8.");

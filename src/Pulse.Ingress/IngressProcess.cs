@@ -2,7 +2,8 @@ using System.Text;
 using Pulse.Hosting;
 using Pulse.Ingress.Http;
 using Pulse.Ingress.Signups;
-using Pulse.Messaging.Outbox;
+using Pulse.Messaging;
+using Pulse.Prometheus;
 
 namespace Pulse.Ingress;
 
@@ -25,13 +26,11 @@ public static class IngressProcess
 
         var services = builder.Services;
         services.AddPostgres(settings);
-        services.AddSingleton<OutboxBell>();
-        services.AddHostedService(provider => provider.GetRequiredService<OutboxBell>());
-        services.AddSingleton<OutboxPublisher>();
+        services.AddOutboxPublisher();
         services.AddExceptionHandler<Unhandled>();
         services.AddApiDocument();
         services.AddSignups(settings);
-        // Metrics: services.AddPulseMetrics() goes here.
+        services.AddPulseMetrics();
 
         var hosted = settings.Flag("PULSE_HOSTED_MODE", otherwise: false);
         var proxies = settings.Networks("PULSE_TRUSTED_PROXIES");
@@ -46,7 +45,7 @@ public static class IngressProcess
         app.UseStatusCodePages(context => Problem.OfStatus(context.HttpContext.Response.StatusCode).WriteAsync(context.HttpContext));
 
         app.MapHealth();
-        // Metrics: app.MapMetrics() goes here.
+        app.MapMetrics();
         app.MapOpenApi();
 
         // The one gate of every hosted endpoint. Not mapped rather than refused: no method and no body can tell that it is there.

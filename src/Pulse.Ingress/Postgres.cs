@@ -13,14 +13,20 @@ static class Postgres
         address.ApplicationName = "pulse-ingress";
         // Every statement of ours leaves the session as it found it.
         address.NoResetOnClose = true;
+        // The detail of an error quotes rows, and the log is no place for an email.
+        address.IncludeErrorDetail = false;
         if (!address.ShouldSerialize("Maximum Pool Size"))
             address.MaxPoolSize = 32;
 
-        // Seconds. Timeout is for a new connection and for a free one of the pool; CancellationTimeout (milliseconds) is how
-        // long a statement over its time may take to stop before its connection is given up.
+        // Seconds. Timeout is for a new connection and for a free one of the pool.
         address.Timeout = 3;
         address.CommandTimeout = 5;
-        address.CancellationTimeout = 1000;
+        // A Postgres that works stops a slow statement itself, just before. One that is frozen is asked to stop in vain, for
+        // twice Timeout more: eleven seconds are the most that a statement takes. And an ingress that is frozen itself, in a
+        // transaction, must not keep its locks.
+        address.CancellationTimeout = -1;
+        if (!address.ShouldSerialize("Options"))
+            address.Options = "-c statement_timeout=4000 -c idle_in_transaction_session_timeout=10000";
         address.MaxAutoPrepare = 40;
         address.AutoPrepareMinUsages = 2;
 

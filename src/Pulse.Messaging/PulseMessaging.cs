@@ -1,13 +1,13 @@
 using MassTransit;
 using MassTransit.Configuration;
 using MassTransit.Middleware;
+using MassTransit.Serialization;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Npgsql;
 using Pulse.Messaging.Inbox;
 using Pulse.Messaging.Outbox;
 using Pulse.Messaging.Scheduling;
-using MassTransit.Serialization;
 
 namespace Pulse.Messaging;
 

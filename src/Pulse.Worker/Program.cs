@@ -1,6 +1,7 @@
 using Npgsql;
 using Pulse.Hosting;
 using Pulse.Messaging;
+using Pulse.Prometheus;
 using Pulse.Worker;
 using Pulse.Worker.Metrics;
 using Pulse.Worker.Migrations;
@@ -23,5 +24,6 @@ return await PulseProcess.RunAsync(() =>
 
     var app = builder.Build();
     app.MapHealth();
+    app.MapMetrics();
     return app;
 });

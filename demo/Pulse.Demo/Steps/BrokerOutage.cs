@@ -21,8 +21,7 @@ sealed class BrokerOutage(Surroundings surroundings)
         step.Check(answer.Status == HttpStatusCode.Accepted, $"POST /api/public/signup answers {(int)answer.Status} {answer.Body}");
         _signupId = answer.SignupId;
 
-        var waiting = await TenantRows.Count(surroundings.Postgres);
-        step.Check(waiting.OutboxRows > 0, $"its message waits in Postgres: {waiting.OutboxRows} in messaging.outbox");
+        step.Check(await TenantRows.CountWaiting(surroundings.Postgres, _signupId) == 1, "its message waits in Postgres, in messaging.outbox");
         step.Check((await _api.Status(_signupId)).Text("status") == "accepted", "its status is accepted");
     }
 

@@ -27,8 +27,13 @@ static class ApiDocument
 
     static void Describe(OpenApiSchema problem)
     {
-        problem.Properties ??= new Dictionary<string, IOpenApiSchema>();
-        problem.Properties.Remove("instance");
+        problem.Properties = new Dictionary<string, IOpenApiSchema>
+        {
+            ["type"] = new OpenApiSchema { Type = JsonSchemaType.String, Format = "uri", Description = "urn:pulse:problem:<code>" },
+            ["title"] = new OpenApiSchema { Type = JsonSchemaType.String },
+            ["status"] = new OpenApiSchema { Type = JsonSchemaType.Integer, Format = "int32" },
+            ["detail"] = new OpenApiSchema { Type = JsonSchemaType.String },
+        };
         problem.Properties["code"] = new OpenApiSchema { Type = JsonSchemaType.String, Description = "What to tell kinds of problems apart by." };
         problem.Properties["trace_id"] = new OpenApiSchema { Type = JsonSchemaType.String, Description = "What the platform's log calls this request." };
         problem.Properties["errors"] = new OpenApiSchema

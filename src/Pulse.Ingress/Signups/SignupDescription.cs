@@ -17,13 +17,22 @@ static class SignupDescription
         endpoint.AddOpenApiOperationTransformer(async (operation, context, cancellationToken) =>
         {
             // The body is read by hand, for the sake of its limit: routing would refuse another content type with 415.
+            var body = await context.GetOrCreateSchemaAsync(typeof(SignupRequest), null, cancellationToken);
+            foreach (var (name, format) in (ReadOnlySpan<(string, string?)>)[("email", "email"), ("password", "password"), ("org_name", null)])
+            {
+                // Nullable is how they are parsed, not how they are wanted.
+                var field = (OpenApiSchema)body.Properties![name];
+                field.Type = JsonSchemaType.String;
+                field.Format = format;
+            }
+
             operation.RequestBody = new OpenApiRequestBody
             {
                 Required = true,
                 Description = $"At most {SignupEndpoints.BodyMost} bytes.",
                 Content = new Dictionary<string, OpenApiMediaType>
                 {
-                    [MediaTypeNames.Application.Json] = new() { Schema = await context.GetOrCreateSchemaAsync(typeof(SignupRequest), null, cancellationToken) },
+                    [MediaTypeNames.Application.Json] = new() { Schema = body },
                 },
             };
             operation.Parameters ??= [];

@@ -7,11 +7,11 @@ namespace Pulse.Ingress.Signups;
 /// <remarks>The attributes describe it in the API document; <see cref="SignupRules"/> is what checks it.</remarks>
 sealed class SignupRequest
 {
-    [Required, EmailAddress, MaxLength(SignupRules.EmailMost)]
+    [Required, MaxLength(SignupRules.EmailMost)]
     [Description("One @ and a dotted domain. Trimmed, and compared case-insensitively.")]
     public string? Email { get; init; }
 
-    [MinLength(SignupRules.PasswordLeast), MaxLength(SignupRules.PasswordMost), DataType(DataType.Password)]
+    [MinLength(SignupRules.PasswordLeast), MaxLength(SignupRules.PasswordMost)]
     [Description("May be left out: the owner sets one later, from the verification mail.")]
     public string? Password { get; init; }
 

@@ -38,12 +38,7 @@ sealed class BrokerConnection : IAsyncDisposable
             if (_connection is { IsOpen: true } reopened)
                 return reopened;
 
-            if (_connection is { } lost)
-            {
-                _connection = null;
-                await lost.DisposeAsync();
-            }
-
+            await CloseAsync();
             return _connection = await _factory.CreateConnectionAsync(cancellationToken);
         }
         catch (Exception exception) when (exception is BrokerUnreachableException or OperationInterruptedException or IOException)
@@ -72,10 +67,39 @@ sealed class BrokerConnection : IAsyncDisposable
         }
     }
 
+    /// <summary>Gives the connection up; the next caller gets a new one.</summary>
+    public async Task DropAsync()
+    {
+        await _gate.WaitAsync();
+        try
+        {
+            await CloseAsync();
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    async Task CloseAsync()
+    {
+        if (Interlocked.Exchange(ref _connection, null) is not { } connection)
+            return;
+
+        try
+        {
+            await connection.CloseAsync(Constants.ReplySuccess, "Goodbye", timeout: TimeSpan.FromSeconds(1), abort: true);
+        }
+        catch (Exception exception) when (exception is OperationInterruptedException or AlreadyClosedException or OperationCanceledException
+            or ObjectDisposedException or IOException)
+        {
+            // It was already gone.
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
-        if (_connection is { } connection)
-            await connection.DisposeAsync();
+        await CloseAsync();
         _gate.Dispose();
     }
 }

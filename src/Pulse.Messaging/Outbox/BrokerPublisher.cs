@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
 using RabbitMQ.Client;
-using RabbitMQ.Client.Events;
 using RabbitMQ.Client.Exceptions;
 
 namespace Pulse.Messaging.Outbox;
@@ -10,7 +9,11 @@ namespace Pulse.Messaging.Outbox;
 readonly record struct PublishFailure(Guid Id, string Error);
 
 /// <summary>The broker can't be reached, or does not answer. No message is to blame.</summary>
-sealed class BrokerUnavailableException(string message, Exception? cause = null) : Exception(message, cause);
+sealed class BrokerUnavailableException(string message, Exception? cause = null) : Exception(message, cause)
+{
+    // The client's messages go on for pages.
+    public string Reason => Message.Split('\n', 2)[0] is { Length: > 160 } line ? line[..160] + "…" : Message.Split('\n', 2)[0];
+}
 
 /// <summary>
 /// Publishes outbox rows on one channel: persistent, mandatory, confirmed. Bodies go out as they were stored, without
@@ -30,6 +33,9 @@ sealed class BrokerPublisher(BrokerConnection connection, TimeSpan timeout) : IA
         limit.CancelAfter(timeout);
         try
         {
+            if (_channel is { IsOpen: false })
+                await CloseAsync();
+
             var missing = await MissingExchangesAsync(messages, limit.Token);
             var channel = _channel ??= await OpenAsync(limit.Token);
 
@@ -62,8 +68,12 @@ sealed class BrokerPublisher(BrokerConnection connection, TimeSpan timeout) : IA
         {
             await CloseAsync();
             cancellationToken.ThrowIfCancellationRequested();
-            throw new BrokerUnavailableException(
-                exception is OperationCanceledException ? $"RabbitMQ did not confirm within {timeout.TotalSeconds:0} s" : exception.Message, exception);
+            if (exception is not OperationCanceledException)
+                throw new BrokerUnavailableException(exception.Message, exception);
+
+            // A connection on which nothing is confirmed any more is no better for the next channel.
+            await connection.DropAsync();
+            throw new BrokerUnavailableException($"RabbitMQ did not confirm within {timeout.TotalSeconds:0} s", exception);
         }
     }
 
@@ -138,12 +148,14 @@ sealed class BrokerPublisher(BrokerConnection connection, TimeSpan timeout) : IA
         if (Interlocked.Exchange(ref _channel, null) is not { } channel)
             return;
 
+        // Politely, but not for long: what is dead does not answer.
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(1));
         try
         {
-            await channel.AbortAsync();
-            await channel.DisposeAsync();
+            await channel.CloseAsync(Constants.ReplySuccess, "Goodbye", abort: true, patience.Token);
         }
-        catch (Exception exception) when (exception is OperationInterruptedException or AlreadyClosedException or ObjectDisposedException or IOException)
+        catch (Exception exception) when (exception is OperationInterruptedException or AlreadyClosedException or OperationCanceledException
+            or ObjectDisposedException or IOException)
         {
             // It was already gone.
         }

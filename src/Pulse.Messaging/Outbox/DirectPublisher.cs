@@ -52,7 +52,7 @@ sealed partial class DirectPublisher(NpgsqlDataSource dataSource, BrokerConnecti
             }
             catch (BrokerUnavailableException exception)
             {
-                LeftToRelay(log, batch.Count, exception.Message);
+                LeftToRelay(log, batch.Count, exception.Reason);
             }
             catch (NpgsqlException exception)
             {

@@ -42,7 +42,7 @@ sealed partial class Relay(
             {
                 // Once a failure, not once a second of it.
                 if (healthy)
-                    Waiting(log, exception.Message);
+                    Waiting(log, exception is BrokerUnavailableException broken ? broken.Reason : exception.Message);
                 healthy = false;
                 await Task.Delay(options.RelayPoll, stoppingToken);
             }

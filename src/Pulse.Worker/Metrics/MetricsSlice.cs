@@ -1,5 +1,6 @@
 using MassTransit;
 using Pulse.Hosting;
+using Pulse.Prometheus;
 
 namespace Pulse.Worker.Metrics;
 
@@ -10,6 +11,11 @@ static class MetricsSlice
         bus.AddSingleton<DatabaseGauges>();
         bus.AddHostedService(services => services.GetRequiredService<DatabaseGauges>());
         bus.AddSingleton<WorkerMeter>();
+        bus.AddPulseMetrics(metrics => metrics
+            .Activate<WorkerMeter>()
+            .AllowLabelValues(WorkerMeter.Provisions, "status", ["success", "failure"])
+            .Expect(WorkerMeter.Provisions, ("status", "success"))
+            .Expect(WorkerMeter.Provisions, ("status", "failure")));
         bus.AddConsumer<ProvisioningMetricsConsumer>().Endpoint(endpoint => endpoint.Name = "metrics");
     }
 }

@@ -1,0 +1,89 @@
+using Npgsql;
+
+namespace Pulse.Tests.Signups;
+
+/// <summary>What an attacker who has taken over the ingress gets from Postgres.</summary>
+public sealed class PrivilegeTests(TestPostgres postgres) : IClassFixture<TestPostgres>
+{
+    [Theory]
+    [InlineData("select email from pulse.signups")]
+    [InlineData("select signup_id from pulse.signups")]
+    [InlineData("update pulse.signups set status = 'failed'")]
+    [InlineData("delete from pulse.signups")]
+    [InlineData("truncate pulse.signups")]
+    [InlineData("select * from pulse.users")]
+    [InlineData("insert into pulse.users values (gen_random_uuid(), 'a', 'a', null, now())")]
+    [InlineData("update pulse.users set password_hash = ''")]
+    [InlineData("select * from pulse.organizations")]
+    [InlineData("insert into pulse.organizations values (gen_random_uuid(), 'a', 'active', false, now())")]
+    [InlineData("update pulse.organizations set status = 'active'")]
+    [InlineData("select * from pulse.memberships")]
+    [InlineData("insert into pulse.memberships values (gen_random_uuid(), gen_random_uuid(), 'owner', now())")]
+    [InlineData("select * from pulse.billing_states")]
+    [InlineData("update pulse.billing_states set subscription_state = 'active'")]
+    [InlineData("select * from messaging.outbox")]
+    [InlineData("update messaging.outbox set body = ''")]
+    [InlineData("delete from messaging.outbox")]
+    [InlineData("select * from messaging.inbox")]
+    [InlineData("insert into messaging.inbox values (gen_random_uuid(), 'x', now())")]
+    [InlineData("select * from messaging.sagas")]
+    [InlineData("update messaging.sagas set current_state = ''")]
+    [InlineData("select * from messaging.migrations")]
+    [InlineData("update pulse.idempotency_keys set signup_id = gen_random_uuid()")]
+    [InlineData("delete from pulse.idempotency_keys")]
+    [InlineData("delete from pulse.throttles")]
+    [InlineData("truncate pulse.throttles")]
+    [InlineData("update pulse.signup_status_v1 set status = 'provisioned'")]
+    [InlineData("create table pulse.mine (id int)")]
+    [InlineData("create table public.mine (id int)")]
+    [InlineData("create temp table mine (id int)")]
+    [InlineData("create schema mine")]
+    [InlineData("create function pulse.mine() returns int language sql as 'select 1'")]
+    [InlineData("drop table pulse.signups")]
+    [InlineData("alter table pulse.throttles disable trigger all")]
+    [InlineData("grant select on pulse.users to pulse_ingress")]
+    [InlineData("set role pulse_worker")]
+    [InlineData("create role mine")]
+    [InlineData("alter role pulse_worker password 'mine'")]
+    [InlineData("select pg_read_file('/etc/passwd')")]
+    [InlineData("copy (select 1) to program 'true'")]
+    public async Task The_ingress_role_may_not(string sql)
+    {
+        var denied = await Assert.ThrowsAsync<PostgresException>(() => RunAsync(sql));
+
+        Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, denied.SqlState);
+    }
+
+    [Theory]
+    [InlineData("select signup_id, status, org_id from pulse.signup_status_v1")]
+    [InlineData("insert into pulse.signups (signup_id, status, accepted_at, updated_at) values (gen_random_uuid(), 'accepted', now(), now())")]
+    [InlineData("insert into pulse.idempotency_keys values (sha256('k'), sha256('b'), gen_random_uuid(), now())")]
+    [InlineData("select fingerprint, signup_id from pulse.idempotency_keys")]
+    [InlineData("insert into pulse.throttles values (sha256('t'), array[now()], now()) on conflict (key_hash) do update set hits = excluded.hits returning hits")]
+    [InlineData("notify pulse_outbox")]
+    public async Task The_ingress_role_may(string sql) => await RunAsync(sql);
+
+    [Fact]
+    public async Task The_status_view_shows_no_personal_data_and_no_organization_of_a_known_email()
+    {
+        Assert.Equal("signup_id,status,org_id", await postgres.AskAsync<string>("""
+            select string_agg(column_name, ',' order by ordinal_position) from information_schema.columns
+            where table_schema = 'pulse' and table_name = 'signup_status_v1'
+            """));
+
+        await using (var command = postgres.Worker.CreateCommand("""
+            insert into pulse.signups (signup_id, status, org_id, accepted_at, updated_at)
+            select gen_random_uuid(), status, gen_random_uuid(), now(), now() from unnest(array['existing', 'provisioning', 'provisioned']) status
+            """))
+            await command.ExecuteNonQueryAsync();
+
+        await using var seen = postgres.Ingress.CreateCommand("select string_agg(distinct status, ',') from pulse.signup_status_v1 where org_id is not null");
+        Assert.Equal("provisioned", await seen.ExecuteScalarAsync());
+    }
+
+    async Task RunAsync(string sql)
+    {
+        await using var command = postgres.Ingress.CreateCommand(sql);
+        await command.ExecuteNonQueryAsync();
+    }
+}
