@@ -220,7 +220,14 @@ command_restart() {
 restart_native() {
   case $1 in
     postgres) stop_process postgres; start_postgres ;;
-    rabbitmq) stop_process rabbitmq; start_rabbitmq; wait_rabbitmq ;;
+    rabbitmq)
+      local killed=false
+      runs rabbitmq || killed=true
+      stop_process rabbitmq
+      start_rabbitmq
+      wait_rabbitmq
+      ! $killed || elect_leaders
+      ;;
     *)
       stop_process "$1"
       start_process "$1"
