@@ -82,6 +82,10 @@ sealed class OwnServers
     async Task RunAsync(params string[] arguments)
     {
         var start = new ProcessStartInfo(Path.Combine(TestServers.Root, "pulse"), arguments) { Environment = { ["PULSE_STATE"] = _state } };
+        // The servers of the whole test run would lend these their ports.
+        foreach (var name in start.Environment.Keys.Where(name => name.StartsWith("PULSE_", StringComparison.Ordinal) && name != "PULSE_STATE").ToList())
+            start.Environment.Remove(name);
+
         using var script = Process.Start(start)!;
         await script.WaitForExitAsync();
         Assert.True(script.ExitCode == 0, $"./pulse {string.Join(' ', arguments)} ended with {script.ExitCode}.");
