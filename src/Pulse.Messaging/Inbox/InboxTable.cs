@@ -6,21 +6,33 @@ namespace Pulse.Messaging.Inbox;
 static class InboxTable
 {
     // A concurrent duplicate waits here for the first one's transaction, and then either sees its row or takes its place.
-    const string InsertSql = """
+    const string TryInsertSql = """
         insert into messaging.inbox (message_id, consumer_id, consumed_at) values ($1, $2, $3)
         on conflict (message_id, consumer_id) do nothing
+        returning true
         """;
 
-    /// <returns>False when this consumer is already done with the message.</returns>
-    public static async Task<bool> TryInsertAsync(
-        NpgsqlConnection connection, Guid messageId, string consumerId, DateTime now, CancellationToken cancellationToken)
+    /// <summary>Gives a row unless this consumer is already done with the message.</summary>
+    public static NpgsqlBatchCommand TryInsert(Guid messageId, string consumerId, DateTime now) => Write(TryInsertSql, messageId, consumerId, now);
+
+    // For a batch that is a whole transaction: the error stops what stands behind it.
+    const string InsertSql = "insert into messaging.inbox (message_id, consumer_id, consumed_at) values ($1, $2, $3)";
+
+    /// <summary>Fails, as <see cref="IsRepeat"/> tells, when this consumer is already done with the message.</summary>
+    public static NpgsqlBatchCommand Insert(Guid messageId, string consumerId, DateTime now) => Write(InsertSql, messageId, consumerId, now);
+
+    public static bool IsRepeat(PostgresException exception) =>
+        exception is { SqlState: PostgresErrorCodes.UniqueViolation, SchemaName: "messaging", TableName: "inbox" };
+
+    static NpgsqlBatchCommand Write(string sql, Guid messageId, string consumerId, DateTime now) => new(sql)
     {
-        await using var command = new NpgsqlCommand(InsertSql, connection);
-        command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = messageId });
-        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = consumerId });
-        command.Parameters.Add(new NpgsqlParameter<DateTime> { TypedValue = now });
-        return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
-    }
+        Parameters =
+        {
+            new NpgsqlParameter<Guid> { TypedValue = messageId },
+            new NpgsqlParameter<string> { TypedValue = consumerId },
+            new NpgsqlParameter<DateTime> { TypedValue = now },
+        },
+    };
 
     // In small pieces, so that a long backlog holds no long locks and no long transaction.
     const string PruneSql = """

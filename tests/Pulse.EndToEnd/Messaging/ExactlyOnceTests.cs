@@ -105,6 +105,47 @@ public sealed class ExactlyOnceTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_consumer_that_only_defers_has_its_effect_once_however_often_it_runs()
+    {
+        await _bed.PublishAsync(Deposit, Deposit);
+        await _bed.DuplicateOutboxAsync();
+        await _bed.DuplicateOutboxAsync();
+        var node = await _bed.StartAsync(Node.DeferredDeposits);
+        // None commits before all have run: what is decided is decided by the inbox's key.
+        var all = new TaskCompletionSource();
+        node.Script.AfterWork = (_, delivery) =>
+        {
+            if (delivery == 8)
+                all.SetResult();
+            return all.Task;
+        };
+
+        await Eventually.Until(() => node.Script.FollowUps == 2, TimeSpan.FromSeconds(20), "the events were consumed");
+        await Eventually.Until(async () => await _bed.Broker.ReadyAsync("deposits") == 0, TimeSpan.FromSeconds(20), "the queue drained");
+        await _bed.DrainedAsync();
+        Assert.Equal(2, await _bed.DepositsAsync());
+        Assert.Equal(4, await _bed.InboxAsync());
+        Assert.Null(await _bed.Broker.ReadyAsync("deposits_error"));
+    }
+
+    [Fact]
+    public async Task A_deferred_statement_that_fails_takes_the_inbox_row_with_it()
+    {
+        var node = await _bed.StartAsync(Node.DeferredDeposits);
+        node.Script.AfterWork = (context, delivery) =>
+        {
+            if (delivery == 1)
+                context.Transaction().Defer(new Npgsql.NpgsqlBatchCommand("select 1/0"));
+            return Task.CompletedTask;
+        };
+        await _bed.PublishAsync(Deposit);
+
+        await Eventually.Until(() => node.Script.FollowUps == 1, TimeSpan.FromSeconds(20), "it was tried again");
+        Assert.Equal(2, node.Script.Deliveries);
+        Assert.Equal(1, await _bed.DepositsAsync());
+    }
+
+    [Fact]
     public async Task A_consumer_that_fails_leaves_nothing_behind_but_its_dead_letter()
     {
         var node = await _bed.StartAsync();
@@ -156,7 +197,7 @@ public sealed class ExactlyOnceTests : IAsyncLifetime
 
             try
             {
-                await using var broken = new Npgsql.NpgsqlCommand("select 1/0", context.Transaction().Connection);
+                await using var broken = new Npgsql.NpgsqlCommand("select 1/0", await context.Transaction().OpenAsync());
                 await broken.ExecuteNonQueryAsync();
             }
             catch (Npgsql.PostgresException)
