@@ -47,6 +47,21 @@ public sealed class DepositConsumer(Script script) : IConsumer<Deposited>
     }
 }
 
+/// <summary>One row, and nothing published: its commit has nothing to take along.</summary>
+public sealed class QuietConsumer(Script script) : IConsumer<Deposited>
+{
+    public async Task Consume(ConsumeContext<Deposited> context)
+    {
+        await using (var command = new NpgsqlCommand("insert into bed.deposits (account) values ($1)", await context.Transaction().OpenAsync()))
+        {
+            command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = context.Message.Account });
+            await command.ExecuteNonQueryAsync();
+        }
+
+        await script.DeliveredAsync(context);
+    }
+}
+
 public sealed class DepositStoredConsumer(Script script) : IConsumer<DepositStored>
 {
     public Task Consume(ConsumeContext<DepositStored> context)
