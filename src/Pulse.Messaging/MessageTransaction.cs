@@ -10,16 +10,15 @@ namespace Pulse.Messaging;
 /// published are in it, and become real together.
 /// </summary>
 /// <remarks>
-/// It begins as late as it can. A consumer that only defers and publishes costs one round trip: inbox row, its statements, outbox rows,
-/// commit. One that reads first calls <see cref="OpenAsync"/>, and costs one for that, its own, and one for the commit.
+/// It begins as late as it can. A consumer that only defers and publishes holds no connection while it runs, and is committed together
+/// with all others that are ready at the same moment. One that reads first calls <see cref="OpenAsync"/>, and costs one round trip for that,
+/// its own, and one for the commit.
 /// Not thread-safe, like the connection it holds. It commits when the consumer is done, and rolls back when it throws.
 /// </remarks>
 public sealed class MessageTransaction : IAsyncDisposable
 {
     readonly NpgsqlDataSource _dataSource;
-    readonly Guid _messageId;
-    readonly string _consumerId;
-    readonly DateTime _now;
+    readonly GroupCommit _group;
     readonly List<NpgsqlBatchCommand> _deferred = [];
     readonly List<OutboxMessage> _published = [];
     readonly List<Guid> _cancelled = [];
@@ -27,13 +26,20 @@ public sealed class MessageTransaction : IAsyncDisposable
     NpgsqlConnection? _connection;
     NpgsqlTransaction? _transaction;
 
-    internal MessageTransaction(NpgsqlDataSource dataSource, Guid messageId, string consumerId, DateTime now)
+    internal MessageTransaction(NpgsqlDataSource dataSource, GroupCommit group, InboxEntry entry)
     {
         _dataSource = dataSource;
-        _messageId = messageId;
-        _consumerId = consumerId;
-        _now = now;
+        _group = group;
+        Entry = entry;
     }
+
+    internal InboxEntry Entry { get; }
+
+    internal List<NpgsqlBatchCommand> Deferred => _deferred;
+
+    internal List<OutboxMessage> Published => _published;
+
+    internal List<Guid> Cancelled => _cancelled;
 
     /// <summary>False from the commit or rollback on.</summary>
     public bool IsOpen { get; private set; } = true;
@@ -79,7 +85,7 @@ public sealed class MessageTransaction : IAsyncDisposable
 
         await using var batch = new NpgsqlBatch(_connection);
         if (begins)
-            batch.BatchCommands.Add(InboxTable.TryInsert(_messageId, _consumerId, _now));
+            batch.BatchCommands.Add(InboxTable.TryInsert(Entry));
         if (query is not null)
             batch.BatchCommands.Add(query);
 
@@ -89,7 +95,7 @@ public sealed class MessageTransaction : IAsyncDisposable
             if (!await reader.ReadAsync(cancellationToken))
             {
                 IsRepeat = true;
-                throw new AlreadyConsumedException(_messageId, _consumerId);
+                throw new AlreadyConsumedException(Entry.MessageId, Entry.ConsumerId);
             }
 
             await reader.NextResultAsync(cancellationToken);
@@ -119,51 +125,38 @@ public sealed class MessageTransaction : IAsyncDisposable
     /// <returns>What was published, to be brought to the broker; nothing for a repeat.</returns>
     internal async Task<IReadOnlyList<OutboxMessage>> CommitAsync(CancellationToken cancellationToken)
     {
-        if (IsRepeat || !await TryCommitAsync(cancellationToken))
+        if (!IsRepeat)
         {
-            IsOpen = false;
-            return [];
+            if (_connection is { } connection)
+                await CommitAsync(connection, cancellationToken);
+            else
+                IsRepeat = !await _group.CommitAsync(this);
         }
 
         IsOpen = false;
+        if (IsRepeat)
+            return [];
+
         foreach (var action in _committed)
             action();
 
         return _published;
     }
 
-    async Task<bool> TryCommitAsync(CancellationToken cancellationToken)
+    async Task CommitAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
-        var begun = _connection is not null;
-        _connection ??= await _dataSource.OpenConnectionAsync(cancellationToken);
-        await using var batch = new NpgsqlBatch(_connection);
-        if (!begun)
-            batch.BatchCommands.Add(InboxTable.Insert(_messageId, _consumerId, _now));
+        await using var batch = new NpgsqlBatch(connection);
         foreach (var command in _deferred)
             batch.BatchCommands.Add(command);
         if (_cancelled.Count > 0)
             batch.BatchCommands.Add(OutboxTable.Cancel(_cancelled));
         if (_published.Count > 0)
             batch.BatchCommands.Add(OutboxTable.Insert(_published));
-        if (begun)
-        {
-            // COMMIT of a transaction that a swallowed error aborted is a silent rollback: any other statement says so.
-            if (batch.BatchCommands.Count == 0)
-                batch.BatchCommands.Add(new NpgsqlBatchCommand("select 1"));
-            batch.BatchCommands.Add(new NpgsqlBatchCommand("commit"));
-        }
-
-        try
-        {
-            // Not begun, the batch is a transaction by itself: Postgres ends it at the batch's only Sync message.
-            await batch.ExecuteNonQueryAsync(cancellationToken);
-            return true;
-        }
-        catch (PostgresException exception) when (!begun && InboxTable.IsRepeat(exception))
-        {
-            IsRepeat = true;
-            return false;
-        }
+        // COMMIT of a transaction that a swallowed error aborted is a silent rollback: any other statement says so.
+        if (batch.BatchCommands.Count == 0)
+            batch.BatchCommands.Add(new NpgsqlBatchCommand("select 1"));
+        batch.BatchCommands.Add(new NpgsqlBatchCommand("commit"));
+        await batch.ExecuteNonQueryAsync(cancellationToken);
     }
 
     /// <summary>Rolls back unless it was committed, and gives the connection back.</summary>

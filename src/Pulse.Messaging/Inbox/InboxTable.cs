@@ -2,6 +2,9 @@ using Npgsql;
 
 namespace Pulse.Messaging.Inbox;
 
+/// <summary>One row: this consumer is done with this message.</summary>
+readonly record struct InboxEntry(Guid MessageId, string ConsumerId, DateTime ConsumedAt);
+
 /// <summary>The statements on <c>messaging.inbox</c>.</summary>
 static class InboxTable
 {
@@ -13,26 +16,37 @@ static class InboxTable
         """;
 
     /// <summary>Gives a row unless this consumer is already done with the message.</summary>
-    public static NpgsqlBatchCommand TryInsert(Guid messageId, string consumerId, DateTime now) => Write(TryInsertSql, messageId, consumerId, now);
-
-    // For a batch that is a whole transaction: the error stops what stands behind it.
-    const string InsertSql = "insert into messaging.inbox (message_id, consumer_id, consumed_at) values ($1, $2, $3)";
-
-    /// <summary>Fails, as <see cref="IsRepeat"/> tells, when this consumer is already done with the message.</summary>
-    public static NpgsqlBatchCommand Insert(Guid messageId, string consumerId, DateTime now) => Write(InsertSql, messageId, consumerId, now);
-
-    public static bool IsRepeat(PostgresException exception) =>
-        exception is { SqlState: PostgresErrorCodes.UniqueViolation, SchemaName: "messaging", TableName: "inbox" };
-
-    static NpgsqlBatchCommand Write(string sql, Guid messageId, string consumerId, DateTime now) => new(sql)
+    public static NpgsqlBatchCommand TryInsert(InboxEntry entry) => new(TryInsertSql)
     {
         Parameters =
         {
-            new NpgsqlParameter<Guid> { TypedValue = messageId },
-            new NpgsqlParameter<string> { TypedValue = consumerId },
-            new NpgsqlParameter<DateTime> { TypedValue = now },
+            new NpgsqlParameter<Guid> { TypedValue = entry.MessageId },
+            new NpgsqlParameter<string> { TypedValue = entry.ConsumerId },
+            new NpgsqlParameter<DateTime> { TypedValue = entry.ConsumedAt },
         },
     };
+
+    // For a batch that is a whole transaction: the error stops what stands behind it. In the order of the key, so that two groups
+    // with messages in common wait for one another in one direction only.
+    const string InsertSql = """
+        insert into messaging.inbox (message_id, consumer_id, consumed_at)
+        select * from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as entry (message_id, consumer_id, consumed_at)
+        order by message_id, consumer_id
+        """;
+
+    /// <summary>Fails, as <see cref="IsRepeat"/> tells, when a consumer is already done with one of the messages.</summary>
+    public static NpgsqlBatchCommand Insert(IReadOnlyList<MessageTransaction> transactions) => new(InsertSql)
+    {
+        Parameters =
+        {
+            new NpgsqlParameter<Guid[]> { TypedValue = [.. transactions.Select(transaction => transaction.Entry.MessageId)] },
+            new NpgsqlParameter<string[]> { TypedValue = [.. transactions.Select(transaction => transaction.Entry.ConsumerId)] },
+            new NpgsqlParameter<DateTime[]> { TypedValue = [.. transactions.Select(transaction => transaction.Entry.ConsumedAt)] },
+        },
+    };
+
+    public static bool IsRepeat(PostgresException exception) =>
+        exception is { SqlState: PostgresErrorCodes.UniqueViolation, SchemaName: "messaging", TableName: "inbox" };
 
     // In small pieces, so that a long backlog holds no long locks and no long transaction.
     const string PruneSql = """

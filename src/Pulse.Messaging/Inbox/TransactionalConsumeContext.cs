@@ -8,7 +8,7 @@ namespace Pulse.Messaging.Inbox;
 
 /// <summary>Begins a message's transaction, runs the consumer in it, and hands what it published to the broker after the commit.</summary>
 sealed class MessageTransactionFactory(
-    NpgsqlDataSource dataSource, DirectPublisher publisher, MessagingOptions options, TimeProvider clock, IServiceProvider provider)
+    NpgsqlDataSource dataSource, GroupCommit group, DirectPublisher publisher, MessagingOptions options, TimeProvider clock, IServiceProvider provider)
     : IOutboxContextFactory<MessageTransaction>
 {
     public async Task Send<T>(ConsumeContext<T> context, OutboxConsumeOptions consumeOptions, IPipe<OutboxConsumeContext<T>> next)
@@ -18,7 +18,8 @@ sealed class MessageTransactionFactory(
             ?? throw new UnprocessableMessageException($"A {typeof(T).Name} without a message id can't be de-duplicated.");
         var consumer = ((InboxOptions)consumeOptions).Consumer;
 
-        await using var transaction = new MessageTransaction(dataSource, messageId, consumer, clock.GetUtcNow().UtcDateTime);
+        await using var transaction = new MessageTransaction(
+            dataSource, group, new InboxEntry(messageId, consumer, clock.GetUtcNow().UtcDateTime));
         context.AddOrUpdatePayload(() => transaction, _ => transaction);
         try
         {

@@ -146,6 +146,31 @@ public sealed class ExactlyOnceTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_message_whose_statement_fails_costs_those_in_its_group_nothing()
+    {
+        var broken = Deposit;
+        await _bed.PublishAsync([broken, .. Enumerable.Range(0, 7).Select(_ => Deposit)]);
+        var node = await _bed.StartAsync(Node.DeferredDeposits);
+        // All eight are ready to be committed at one moment.
+        var all = new TaskCompletionSource();
+        node.Script.AfterWork = (context, delivery) =>
+        {
+            if (((MassTransit.ConsumeContext<Deposited>)context).Message == broken)
+                context.Transaction().Defer(new Npgsql.NpgsqlBatchCommand("select 1/0"));
+            if (delivery == 8)
+                all.SetResult();
+            return all.Task;
+        };
+
+        await Eventually.Until(async () => await _bed.Broker.ReadyAsync("deposits_error") == 1, TimeSpan.FromSeconds(20), "the broken one was dead-lettered");
+        await Eventually.Until(() => node.Script.FollowUps == 7, TimeSpan.FromSeconds(20), "the others' events were consumed");
+        Assert.Equal(7, await _bed.DepositsAsync());
+        Assert.Equal(0, await _bed.Postgres.AskAsync<long>("select count(*) from bed.deposits where account = $1", broken.Account));
+        // Seven, and the broken one's six tries: nobody else was run again.
+        Assert.Equal(13, node.Script.Deliveries);
+    }
+
+    [Fact]
     public async Task A_consumer_that_fails_leaves_nothing_behind_but_its_dead_letter()
     {
         var node = await _bed.StartAsync();
