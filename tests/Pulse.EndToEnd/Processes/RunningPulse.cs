@@ -63,6 +63,8 @@ public sealed class RunningPulse : IAsyncLifetime
 
     public Task RestartAsync(string name, params (string Name, string Value)[] variables) => _state.RestartAsync(name, variables);
 
+    public bool Runs(string name) => _state.Runs(name);
+
     public int Pid(string name) => _state.Pid(name);
 
     /// <summary>Moves the clock of both processes, <c>+1h</c>, or back to now, <c>reset</c>.</summary>
@@ -87,6 +89,12 @@ public sealed class RunningPulse : IAsyncLifetime
     public async Task<Guid> AcceptedAsync(SignupBody body, string? client = null, string? key = null)
     {
         using var answer = await SignupAsync(body, client, key);
+        return await SignupIdAsync(answer);
+    }
+
+    /// <summary>The id in an answer, which has to be 202.</summary>
+    public static async Task<Guid> SignupIdAsync(HttpResponseMessage answer)
+    {
         var text = await answer.Content.ReadAsStringAsync();
         Assert.True(answer.StatusCode == HttpStatusCode.Accepted, $"{(int)answer.StatusCode}: {text}");
         return JsonSerializer.Deserialize<JsonElement>(text).GetProperty("signup_id").GetGuid();
