@@ -43,7 +43,7 @@ sealed class ChildProcess : IAsyncDisposable
         foreach (var (name, value) in variables)
             start.Environment[name] = value;
 
-        var child = new ChildProcess(new Process { StartInfo = start }, new Uri(url));
+        var child = new ChildProcess(new Process { StartInfo = start }, new Uri(url, UriKind.RelativeOrAbsolute));
         child._process.OutputDataReceived += (_, line) => child.Heard(line.Data);
         child._process.ErrorDataReceived += (_, line) => child.Heard(line.Data);
         child._process.Start();
