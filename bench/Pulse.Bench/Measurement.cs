@@ -49,15 +49,19 @@ sealed class Measurement
         yield return new Value($"CPU per 1 000 {what}, RabbitMQ", "s", PerThousand(to.Broker - from.Broker));
         if (_client.Count > 0)
             yield return new Value($"CPU per 1 000 {what}, client", "s", PerThousand(to.Client - from.Client));
+        yield return new Value(CpuOfAll(what), "s", PerThousand(known));
         yield return new Value("cores busy with other work", "cores", Math.Max(0, to.Machine - from.Machine - known) / seconds);
 
         double PerThousand(double busy) => busy * 1000 / count;
     }
 
+    /// <summary>The figure that other work on the machine disturbs least.</summary>
+    public static string CpuOfAll(string what) => $"CPU per 1 000 {what}, all";
+
     /// <summary>What only this process can count of itself.</summary>
     public static IEnumerable<Value> OwnCost(Reading from, Reading to, int count, string each)
     {
-        yield return new Value($"round trips per {each}", "", (double)(to.RoundTrips - from.RoundTrips) / count);
+        yield return new Value($"round trips to Postgres per {each}", "", (double)(to.RoundTrips - from.RoundTrips) / count);
         yield return new Value($"allocated per {each}", "kB", (to.Allocated - from.Allocated) / 1024.0 / count);
     }
 }

@@ -45,10 +45,17 @@ sealed record Outcome
     public IReadOnlyList<Side> Variants { get; init; } = [];
     public Ratio? Ratio { get; init; }
 
-    /// <summary>Runs stand in pairs, one after the other, so that what disturbs one disturbs the other.</summary>
-    public Figure? RatioFigure() => Ratio is null || Bound is null
+    /// <summary>The same of what they cost: 0.5 is twice the bound's CPU.</summary>
+    public Ratio? CpuRatio { get; init; }
+
+    public Figure? RatioFigure() => Of(Ratio, (of, to) => of / to);
+
+    public Figure? CpuRatioFigure() => Of(CpuRatio, (of, to) => to / of);
+
+    // Runs stand in pairs, one after the other, so that what disturbs one disturbs the other.
+    Figure? Of(Ratio? ratio, Func<double, double, double> divide) => ratio is null || Bound is null
         ? null
-        : Figure.Of("", Measured.Amounts(Ratio.Of).Zip(Bound.Amounts(Ratio.To), (of, to) => of / to));
+        : Figure.Of("", Measured.Amounts(ratio.Of).Zip(Bound.Amounts(ratio.To), divide));
 }
 
 /// <summary>One benchmark, as the command line names it.</summary>

@@ -44,6 +44,8 @@ static class ProvisioningBenchmark
         return new Outcome { Measured = pulse, Bound = rows, Ratio = new Ratio("tenants per second", "tenants per second") };
     }
 
+    const string UnfinishedSql = "select count(*) from pulse.signups where status in ('accepted', 'awaiting_verification', 'provisioning')";
+
     static async Task<IEnumerable<Value>> BurstAsync(Bench bench, NpgsqlDataSource dataSource, SignupClient client)
     {
         await PulseDatabase.EmptyAsync(bench, dataSource);
@@ -53,8 +55,9 @@ static class ProvisioningBenchmark
 
         var from = measurement.Read();
         var accepted = await Load.ClosedAsync(connections: 32, Signups, () => client.SignUpAsync());
-        await dataSource.UntilAsync(
-            "select count(*) from pulse.signups where status = 'provisioned'", count => count == Signups, TimeSpan.FromMilliseconds(20), TimeSpan.FromMinutes(3));
+        // All are accepted by now, so none unfinished is all provisioned. Counted in an index that holds only those, and not often:
+        // looking costs Postgres time as well.
+        await dataSource.UntilAsync(UnfinishedSql, left => left == 0, TimeSpan.FromMilliseconds(50), TimeSpan.FromMinutes(3));
         var to = measurement.Read();
 
         // What follows a tenant's making (its event, that event's consumer) belongs to its price.

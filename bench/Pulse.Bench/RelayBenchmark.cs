@@ -1,3 +1,4 @@
+using System.Data;
 using Microsoft.Extensions.Hosting;
 using Npgsql;
 using NpgsqlTypes;
@@ -31,6 +32,7 @@ static class RelayBenchmark
 
         var relay = new Side($"{Rows} waiting rows, one relay");
         var alone = new Side($"the broker alone: the same messages by RabbitMQ.Client with confirms, batches of {Batch}");
+        var old = new Side($"{Rows} waiting rows, while somebody's old transaction keeps Postgres from forgetting the deleted ones");
         var many = new Side("10 000 timers due within one second");
         var some = new Side("1 000 timers due within one second");
         var runs = new Runs(bench, dataSource, broker);
@@ -43,6 +45,7 @@ static class RelayBenchmark
             },
             (relay, () => runs.DrainAsync(Rows)),
             (alone, () => runs.PublishAsync(Rows)),
+            (old, () => runs.DrainBesideOldTransactionAsync(Rows)),
             (many, () => runs.TimersAsync(10_000)),
             (some, () => runs.TimersAsync(1_000)));
         if (bench.Options.Statements)
@@ -52,9 +55,10 @@ static class RelayBenchmark
         return new Outcome
         {
             Measured = relay,
-            Variants = [many, some],
+            Variants = [old, many, some],
             Bound = alone,
             Ratio = new Ratio("messages per second", "messages per second"),
+            CpuRatio = new Ratio(Measurement.CpuOfAll("messages"), Measurement.CpuOfAll("messages")),
         };
     }
 
@@ -62,9 +66,24 @@ static class RelayBenchmark
     {
         readonly Measurement _measurement = Measurement.InProcess(bench.Servers);
 
+        public async Task<IEnumerable<Value>> DrainBesideOldTransactionAsync(int count)
+        {
+            await CleanAsync();
+            await using var connection = await dataSource.OpenConnectionAsync();
+            await using var transaction = await connection.BeginTransactionAsync(IsolationLevel.RepeatableRead);
+            await using (var look = new NpgsqlCommand("select count(*) from messaging.migrations", connection))
+                await look.ExecuteNonQueryAsync();
+            return await DrainCleanAsync(count);
+        }
+
         public async Task<IEnumerable<Value>> DrainAsync(int count)
         {
             await CleanAsync();
+            return await DrainCleanAsync(count);
+        }
+
+        async Task<IEnumerable<Value>> DrainCleanAsync(int count)
+        {
             var messages = Messages(count);
             await using var connection = await dataSource.OpenConnectionAsync();
             await using var transaction = await connection.BeginTransactionAsync();

@@ -21,6 +21,7 @@ static class Report
             Ratio = outcome.RatioFigure()?.Median,
             RatioRange = outcome.RatioFigure() is { } ratio ? new[] { ratio.Min, ratio.Max } : null,
             RatioOf = outcome.Ratio,
+            CpuRatio = outcome.CpuRatioFigure()?.Median,
             benchmark.Aim,
             outcome.Measured.What,
             Figures = outcome.Measured.Figures(),
@@ -44,6 +45,8 @@ static class Report
         output.WriteLine();
         if (outcome.RatioFigure() is { } ratio)
             output.WriteLine($"  ratio {Number(ratio.Median)}  ({Number(ratio.Min)} to {Number(ratio.Max)}): {outcome.Ratio!.Of}, over the bound's {outcome.Ratio.To}");
+        if (outcome.CpuRatioFigure() is { } cpu)
+            output.WriteLine($"  ratio {Number(cpu.Median)}  ({Number(cpu.Min)} to {Number(cpu.Max)}): the bound's CPU, over {outcome.CpuRatio!.Of}");
         output.WriteLine($"  aim   {benchmark.Aim}");
     }
 
@@ -66,5 +69,5 @@ static class Report
     }
 
     static string Number(double number) => number.ToString(
-        Math.Abs(number) switch { >= 1000 => "#,0", >= 100 => "0", >= 10 => "0.0", _ => "0.00" }, CultureInfo.InvariantCulture);
+        Math.Abs(number) switch { >= 1000 => "#,0", >= 100 => "0", >= 10 => "0.0", >= 1 => "0.00", _ => "0.0000" }, CultureInfo.InvariantCulture);
 }
