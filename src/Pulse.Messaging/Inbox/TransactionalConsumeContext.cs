@@ -27,7 +27,10 @@ sealed class MessageTransactionFactory(
         }
         catch (Exception) when (transaction.IsRepeat)
         {
-            // Whatever the consumer made of it: a repeat is acknowledged, and that is all.
+            // Whatever the consumer made of it: a repeat is acknowledged, and that is all. It has to be said that it was consumed,
+            // or MassTransit moves it to the _skipped queue.
+            if (context.ReceiveContext is { IsDelivered: false, IsFaulted: false })
+                await context.NotifyConsumed(context, context.ReceiveContext.ElapsedTime, consumeOptions.ConsumerType);
         }
     }
 

@@ -51,6 +51,7 @@ public sealed class ExactlyOnceTests : IAsyncLifetime
         await Eventually.Until(async () => await _bed.Broker.ReadyAsync("deposits") == 0, TimeSpan.FromSeconds(20), "the queue drained");
         Assert.Equal(2, await _bed.DepositsAsync());
         Assert.Equal(2, node.Script.Deliveries);
+        Assert.Null(await _bed.Broker.ReadyAsync("deposits_skipped"));
     }
 
     [Fact]
@@ -126,6 +127,7 @@ public sealed class ExactlyOnceTests : IAsyncLifetime
         Assert.Equal(2, await _bed.DepositsAsync());
         Assert.Equal(4, await _bed.InboxAsync());
         Assert.Null(await _bed.Broker.ReadyAsync("deposits_error"));
+        Assert.Null(await _bed.Broker.ReadyAsync("deposits_skipped"));
     }
 
     [Fact]
