@@ -16,6 +16,7 @@ sealed class OwnServers
     NpgsqlDataSource? _dataSource;
 
     public string Postgres => _env["PULSE_POSTGRES"];
+    public string PostgresIngress => _env["PULSE_POSTGRES_INGRESS"];
     public Uri Broker => new(_env["PULSE_RABBITMQ"]);
 
     public async Task StartAsync()
