@@ -17,12 +17,20 @@ public static class PulseProcess
     /// <summary>Runs a process to its end.</summary>
     /// <param name="build">Builds it; what is wrong in the environment is thrown from here.</param>
     /// <returns>0 after a clean stop, 1 for what keeps it from starting, 2 for a wrong setting; both are printed.</returns>
-    public static async Task<int> RunAsync(Func<WebApplication> build)
+    public static Task<int> RunAsync(Func<WebApplication> build) => RunAsync(async () =>
+    {
+        await build().RunAsync();
+        return 0;
+    });
+
+    /// <summary>Runs a command of a process, which is no server, to its end.</summary>
+    /// <param name="run">What is wrong in the environment is thrown from here.</param>
+    /// <returns>What it returned, 1 for what keeps it from starting, 2 for a wrong setting; both are printed.</returns>
+    public static async Task<int> RunAsync(Func<Task<int>> run)
     {
         try
         {
-            await build().RunAsync();
-            return 0;
+            return await run();
         }
         catch (SettingsException exception)
         {

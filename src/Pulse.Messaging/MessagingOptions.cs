@@ -27,8 +27,11 @@ public sealed class MessagingOptions
     /// <summary>How long a relay waits at most before it looks again, when nothing wakes it.</summary>
     public TimeSpan RelayPoll { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>How long one batch may take to be confirmed by the broker before it is given up and tried again.</summary>
-    public TimeSpan PublishTimeout { get; init; } = TimeSpan.FromSeconds(30);
+    /// <summary>
+    /// How long one batch may take to be confirmed by the broker before it is given up and tried again. The relay's transaction is
+    /// open meanwhile: keep it below the idle_in_transaction_session_timeout of the process' connections.
+    /// </summary>
+    public TimeSpan PublishTimeout { get; init; } = TimeSpan.FromSeconds(15);
 
     /// <summary>
     /// How long a consumed message is remembered. Longer than dead letters are kept, or a late replay would do its work twice.

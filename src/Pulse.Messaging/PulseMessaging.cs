@@ -60,7 +60,11 @@ public static class PulseMessaging
             register(bus);
             bus.UsingRabbitMq((context, rabbit) =>
             {
-                rabbit.Host(options.Broker);
+                rabbit.Host(options.Broker, host => host.OnRefreshConnectionFactory = factory =>
+                {
+                    BrokerSocket.Use(factory);
+                    return Task.CompletedTask;
+                });
                 rabbit.AddPrePipeSpecification(new OutboxSchedulerSpecification(
                     context.GetRequiredService<NpgsqlDataSource>(), context.GetRequiredService<TimeProvider>()));
                 rabbit.ConfigureEndpoints(context);

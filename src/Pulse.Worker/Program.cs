@@ -3,22 +3,27 @@ using Pulse.Hosting;
 using Pulse.Messaging;
 using Pulse.Prometheus;
 using Pulse.Worker;
+using Pulse.Worker.Invariants;
 using Pulse.Worker.Metrics;
 using Pulse.Worker.Migrations;
 using Pulse.Worker.Provisioning;
 
+if (args is ["doctor", .. var options])
+    return await PulseProcess.RunAsync(() => Doctor.RunAsync(options, Console.Out));
+
 return await PulseProcess.RunAsync(() =>
 {
     var builder = PulseProcess.CreateBuilder(args, out var settings, "PULSE_WORKER_URL", "http://127.0.0.1:8081");
-    var options = WorkerOptions.Read(settings);
+    var worker = WorkerOptions.Read(settings);
 
-    builder.Services.AddSingleton(_ => NpgsqlDataSource.Create(options.Postgres.ConnectionString));
+    builder.Services.AddSingleton(_ => NpgsqlDataSource.Create(worker.Postgres.ConnectionString));
     builder.Services.AddHealthChecks().AddCheck<PostgresHealth>("postgres", tags: [PulseProcess.ReadyTag]);
     builder.Services.AddHostedService<MigrateAtStart>();
-    builder.Services.AddPulseMessaging(options.Messaging, bus =>
+    builder.Services.AddPulseMessaging(worker.Messaging, bus =>
     {
         ProvisioningSlice.Add(bus, settings);
         MetricsSlice.Add(bus, settings);
+        InvariantsSlice.Add(bus, settings);
     });
     settings.ThrowIfInvalid();
 

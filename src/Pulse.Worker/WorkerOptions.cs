@@ -24,6 +24,10 @@ sealed record WorkerOptions
         postgres.Timeout = 5;
         postgres.CommandTimeout = 30;
         postgres.KeepAlive = 10;
+        // A worker that vanished without a word (power, network, a frozen machine) must not keep its locks: on inbox rows, which hold up
+        // every redelivery, and on outbox rows, which every relay passes over. Longer than a relay waits for the broker's confirms.
+        if (!postgres.ShouldSerialize("Options"))
+            postgres.Options = "-c idle_in_transaction_session_timeout=20000 -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=2";
         return new WorkerOptions
         {
             Postgres = postgres,

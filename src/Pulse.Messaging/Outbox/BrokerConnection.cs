@@ -20,9 +20,8 @@ sealed class BrokerConnection : IAsyncDisposable
             // Publishers open a new channel after any failure: a connection that heals behind them would only hide it.
             AutomaticRecoveryEnabled = false,
             TopologyRecoveryEnabled = false,
-            RequestedConnectionTimeout = TimeSpan.FromSeconds(5),
-            RequestedHeartbeat = TimeSpan.FromSeconds(10),
         };
+        BrokerSocket.Use(_factory);
     }
 
     /// <summary>The open connection.</summary>

@@ -14,6 +14,7 @@ sealed class OwnServers
     NpgsqlDataSource? _dataSource;
 
     public string Postgres => _state["PULSE_POSTGRES"];
+    public string PostgresIngress => _state["PULSE_POSTGRES_INGRESS"];
     public Uri Broker => new(_state["PULSE_RABBITMQ"]);
 
     public async Task StartAsync()

@@ -1,0 +1,48 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using Pulse.Testing;
+using Xunit.Abstractions;
+
+namespace Pulse.EndToEnd.Nemesis;
+
+/// <summary>They have the machine to themselves.</summary>
+[CollectionDefinition(nameof(NemesisAlone), DisableParallelization = true)]
+public sealed class NemesisAlone;
+
+/// <summary>Every process is killed, again and again, while signups come in. What was acknowledged happened, once.</summary>
+/// <remarks><c>./pulse test --nemesis N</c> runs it longer. PULSE_NEMESIS_SEED repeats a run's blows and wishes.</remarks>
+[Collection(nameof(NemesisAlone))]
+public sealed class NemesisTests(ITestOutputHelper output)
+{
+    static int Seed => Number("PULSE_NEMESIS_SEED") ?? RandomNumberGenerator.GetInt32(1_000_000);
+
+    [Fact]
+    public Task Every_acknowledged_signup_ends_once_whatever_is_killed() =>
+        RunAsync(new Run(Number("PULSE_NEMESIS_SIGNUPS") ?? 500, Seed));
+
+    // The meanest fault by itself, so that what heals is not a process that was killed in time.
+    [Theory]
+    [InlineData(Platform.Broker)]
+    [InlineData(Platform.Postgres)]
+    public Task Connections_that_are_dead_and_do_not_know_it_only_delay(string server) =>
+        RunAsync(new Run(60, seed: 1, planned: [new Blow([], Fault.HalfOpen, server, Hurry: 0.5, Lasts: TimeSpan.FromSeconds(4), WaitsForReady: true)]));
+
+    async Task RunAsync(Run run)
+    {
+        try
+        {
+            await run.GoAsync();
+        }
+        finally
+        {
+            output.WriteLine($"PULSE_NEMESIS_SEED={run.Seed}\n\n{run.Table}");
+            if (Environment.GetEnvironmentVariable("PULSE_NEMESIS_TABLE") is { Length: > 0 } file)
+                await File.AppendAllTextAsync(file, run.Table + "\n");
+        }
+
+        Assert.True(run.Mistakes.Count == 0, $"PULSE_NEMESIS_SEED={run.Seed}\n{string.Join('\n', run.Mistakes.Take(20))}");
+    }
+
+    static int? Number(string variable) =>
+        int.TryParse(Environment.GetEnvironmentVariable(variable), CultureInfo.InvariantCulture, out var number) ? number : null;
+}
