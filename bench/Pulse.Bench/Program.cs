@@ -1,0 +1,66 @@
+using System.Globalization;
+using Pulse.Bench;
+
+// In this order when all are run: those that need only the servers first, before the processes are there to disturb them.
+Benchmark[] all =
+[
+    new("messaging", "0.7 or more of a consumer that guarantees nothing", MessagingBenchmark.RunAsync),
+    new("relay", "0.5 or more of the broker alone", RelayBenchmark.RunAsync),
+    new("accept", "500 a second with p99 under 100 ms", AcceptBenchmark.RunAsync),
+    new("provisioning", "at 20 a second, p95 from accepted to provisioned under 2 s (the SLO); well under 100 ms is expected", ProvisioningBenchmark.RunAsync),
+    new("idle", "under 1 % of a core each", IdleBenchmark.RunAsync),
+    new("growth", "p95 with a million organizations no more than 1.5 times that with a thousand", GrowthBenchmark.RunAsync),
+];
+
+var chosen = new List<Benchmark>();
+var options = new BenchOptions();
+for (var i = 0; i < args.Length; i++)
+{
+    switch (args[i])
+    {
+        case "--json": options = options with { Json = true }; break;
+        case "--statements": options = options with { Statements = true }; break;
+        case "--messages" when Number(i + 1) is { } messages: options = options with { Messages = messages }; i++; break;
+        case "--runs" when Number(i + 1) is { } runs: options = options with { Runs = runs }; i++; break;
+        case "--organizations" when Number(i + 1) is { } organizations: options = options with { Organizations = organizations }; i++; break;
+        default:
+            if (Array.Find(all, benchmark => benchmark.Name == args[i]) is not { } named)
+            {
+                Console.Error.WriteLine($"'{args[i]}' is no benchmark and no option with a number from 1. Benchmarks: {string.Join(", ", all.Select(benchmark => benchmark.Name))}.");
+                return 2;
+            }
+
+            chosen.Add(named);
+            break;
+    }
+}
+
+try
+{
+    await using var servers = Servers.FromEnvironment();
+    var versions = await Versions.ReadAsync(servers);
+    foreach (var benchmark in chosen.Count > 0 ? chosen : [.. all])
+    {
+        var machine = Machine.Read();
+        var outcome = await benchmark.RunAsync(new Bench(servers, options, text => Console.Error.WriteLine($"{benchmark.Name}: {text}")));
+        if (options.Json)
+        {
+            Console.WriteLine(Report.Line(benchmark, outcome, machine, versions));
+        }
+        else
+        {
+            Report.Write(Console.Out, benchmark, outcome);
+            Report.Write(Console.Out, machine, versions);
+        }
+    }
+
+    return 0;
+}
+catch (BenchmarkException exception)
+{
+    Console.Error.WriteLine($"bench: {exception.Message}");
+    return 1;
+}
+
+int? Number(int index) =>
+    index < args.Length && int.TryParse(args[index], NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number > 0 ? number : null;
