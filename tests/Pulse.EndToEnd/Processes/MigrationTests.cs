@@ -23,14 +23,28 @@ public sealed class MigrationTests : IAsyncLifetime
     [Fact]
     public async Task Two_workers_that_start_at_once_on_an_empty_database_apply_each_file_once()
     {
+        // Both are made to stand before the first file.
+        await using var gate = await _postgres.Worker.OpenConnectionAsync();
+        await RunAsync("select pg_advisory_lock(hashtext('pulse schema migrations'))");
         await using var first = Worker();
         await using var second = Worker();
+        await Eventually.Until(
+            async () => await _postgres.AskAsync<long>("select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory'") == 2,
+            TimeSpan.FromSeconds(60), "both workers wait for their turn");
+        await RunAsync("select pg_advisory_unlock(hashtext('pulse schema migrations'))");
+
         await first.ReadyAsync();
         await second.ReadyAsync();
 
         Assert.Equal(Files(), (await _postgres.AskAsync<string>("select string_agg(module || ' ' || number, ',' order by module, number) from messaging.migrations")).Split(','));
         // Each says how many it applied: between them, each file once.
         Assert.Equal(Files().Length, Applied(first) + Applied(second));
+
+        async Task RunAsync(string sql)
+        {
+            await using var command = new Npgsql.NpgsqlCommand(sql, gate);
+            await command.ExecuteNonQueryAsync();
+        }
 
         static int Applied(ChildProcess worker)
         {

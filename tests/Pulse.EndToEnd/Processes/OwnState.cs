@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using System.Text;
+using System.Globalization;
 using Pulse.Testing;
 
 namespace Pulse.EndToEnd.Processes;
@@ -52,7 +52,7 @@ sealed class OwnState
     }
 
     /// <summary>The process to signal, as the script wrote it down.</summary>
-    public int Pid(string name) => int.Parse(File.ReadAllText(Path.Combine(_directory, "pids", name)).Trim(), System.Globalization.CultureInfo.InvariantCulture);
+    public int Pid(string name) => int.Parse(File.ReadAllText(Path.Combine(_directory, "pids", name)).Trim(), CultureInfo.InvariantCulture);
 
     /// <summary>Whether it still runs. One that has ended and that nobody waited for has no command line.</summary>
     public bool Runs(string name)
@@ -81,15 +81,6 @@ sealed class OwnState
     {
         Signal.Terminate(Pid(name));
         await GoneAsync(name);
-    }
-
-    /// <summary>The last lines of its log.</summary>
-    public string Log(string name)
-    {
-        var log = new StringBuilder();
-        foreach (var line in File.ReadLines(Path.Combine(_directory, "logs", $"{name}.log")).TakeLast(40))
-            log.AppendLine(line);
-        return log.ToString();
     }
 
     Task GoneAsync(string name) => Eventually.Until(() => !Runs(name), TimeSpan.FromSeconds(40), $"{name} is gone");
