@@ -98,6 +98,18 @@ wait_rabbitmq() {
   fi
 }
 
+# RabbitMQ 3.10 writes a new quorum queue's raft term to disk only after some seconds. Killed before that, the node takes the
+# queue for one that was never started, waits to be told to elect, and nobody tells it: the queue takes no message any more.
+elect_leaders() {
+  local home=$STATE/rabbitmq
+  env -i PATH="$PATH" HOME="$home/home" LANG=C.UTF-8 ERL_EPMD_PORT="$(setting EPMD_PORT)" RABBITMQ_NODENAME="$(rabbitmq_node)" \
+    RABBITMQ_CONF_ENV_FILE="$home/rabbitmq-env.conf" timeout 30 "$(dirname "$(rabbitmq_bin)")/rabbitmqctl" --quiet eval '
+    [ra:trigger_election({Name, node()})
+     || Queue <- rabbit_amqqueue:list(), amqqueue:get_type(Queue) =:= rabbit_quorum_queue,
+        {Name, _} <- [amqqueue:get_pid(Queue)], ra_leaderboard:lookup_leader(Name) =:= undefined].' \
+    >>"$STATE/logs/rabbitmq.log" 2>&1 9>&- || say "${RED}Quorum queues may be without a leader:${PLAIN} see $STATE/logs/rabbitmq.log"
+}
+
 stop_rabbitmq() {
   stop_process rabbitmq
   stop_process epmd

@@ -105,11 +105,15 @@ already_up() {
 }
 
 command_up() {
-  local detach=false
-  case ${1-} in
-    --detach) detach=true; shift ;;
-  esac
-  [ $# -eq 0 ] || mistake "up does not know '$1'."
+  local detach=false built=false
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --detach) detach=true ;;
+      --no-build) built=true ;;
+      *) mistake "up does not know '$1'." ;;
+    esac
+    shift
+  done
 
   lock_state
   if already_up; then return 0; fi
@@ -136,12 +140,13 @@ or_stop_all() {
   trap - EXIT INT TERM HUP
 }
 
+# With built of its caller.
 bring_up() {
   if [ "$MODE" = compose ]; then
     compose_up postgres rabbitmq worker ingress
     return 0
   fi
-  build || fail 'The build failed: nothing was started.'
+  $built || build || fail 'The build failed: nothing was started.'
   fresh_logs
   start_servers
   step 'Starting worker and ingress …'
@@ -220,7 +225,14 @@ command_restart() {
 restart_native() {
   case $1 in
     postgres) stop_process postgres; start_postgres ;;
-    rabbitmq) stop_process rabbitmq; start_rabbitmq; wait_rabbitmq ;;
+    rabbitmq)
+      local killed=false
+      runs rabbitmq || killed=true
+      stop_process rabbitmq
+      start_rabbitmq
+      wait_rabbitmq
+      ! $killed || elect_leaders
+      ;;
     *)
       stop_process "$1"
       start_process "$1"

@@ -20,6 +20,15 @@ static class BusHost
             collection.AddPulseMessaging(new MessagingOptions { Broker = broker }, register);
         });
 
+    /// <summary>An endpoint whose consumers only defer holds no connection while they run: more of them make larger groups.</summary>
+    public static Task<IHost> StartGroupAsync(
+        NpgsqlDataSource dataSource, Uri broker, Action<IServiceCollection> services, Action<IBusRegistrationConfigurator> register) =>
+        StartAsync(dataSource, collection =>
+        {
+            services(collection);
+            collection.AddPulseMessaging(new MessagingOptions { Broker = broker, Concurrency = 256, Prefetch = 512 }, register);
+        });
+
     /// <summary>The same queue, prefetch and concurrency, publisher confirms; no inbox, no outbox, no retries.</summary>
     public static Task<IHost> StartPlainAsync(
         NpgsqlDataSource dataSource, Uri broker, Action<IServiceCollection> services, Action<IBusRegistrationConfigurator> register) =>

@@ -71,7 +71,7 @@ public sealed class ExactlyOnceConsumer(Progress progress) : IConsumer<Deposited
     {
         progress.Begin();
         var transaction = context.Transaction();
-        await using (var command = new NpgsqlCommand(DepositTable.UpsertSql, transaction.Connection))
+        await using (var command = new NpgsqlCommand(DepositTable.UpsertSql, await transaction.OpenAsync(context.CancellationToken)))
         {
             DepositTable.Fill(command.Parameters, context.Message);
             await command.ExecuteNonQueryAsync();
@@ -82,7 +82,7 @@ public sealed class ExactlyOnceConsumer(Progress progress) : IConsumer<Deposited
     }
 }
 
-/// <summary>Exactly once, with the upsert in the same round trip as the commit.</summary>
+/// <summary>Exactly once, with the upsert in the same round trip as the commit, which it shares with whoever is ready at the same time.</summary>
 public sealed class DeferringConsumer(Progress progress) : IConsumer<Deposited>
 {
     public async Task Consume(ConsumeContext<Deposited> context)

@@ -23,6 +23,7 @@ static class MessagingBenchmark
 
         var pulse = new Side("inbox, outbox and the upsert in one transaction");
         var deferred = new Side("the same with the upsert deferred to the commit's round trip");
+        var group = new Side("the same with 256 messages at a time: group commit");
         var plain = new Side("plain MassTransit consumer, one Npgsql transaction, direct publish; no inbox, no outbox");
         var address = await bench.Servers.NewVhostAsync("bench-messaging");
         await using var broker = await Broker.ConnectAsync(address);
@@ -38,14 +39,15 @@ static class MessagingBenchmark
             },
             (pulse, () => runs.PulseAsync<ExactlyOnceConsumer>(bench.Options.Messages)),
             (plain, () => runs.PlainAsync(bench.Options.Messages)),
-            (deferred, () => runs.PulseAsync<DeferringConsumer>(bench.Options.Messages)));
+            (deferred, () => runs.PulseAsync<DeferringConsumer>(bench.Options.Messages)),
+            (group, () => runs.GroupAsync<DeferringConsumer>(bench.Options.Messages)));
         if (bench.Options.Statements)
             await Statements.PrintAsync(bench, () => runs.PulseAsync<ExactlyOnceConsumer>(bench.Options.Messages));
 
         return new Outcome
         {
             Measured = pulse,
-            Variants = [deferred],
+            Variants = [deferred, group],
             Bound = plain,
             Ratio = new Ratio("messages per second", "messages per second"),
             CpuRatio = new Ratio(Measurement.CpuOfAll("messages"), Measurement.CpuOfAll("messages")),
@@ -64,6 +66,9 @@ static class MessagingBenchmark
 
         public Task<IEnumerable<Value>> PulseAsync<TConsumer>(int count)
             where TConsumer : class, IConsumer => RunAsync<TConsumer>(count, BusHost.StartPulseAsync);
+
+        public Task<IEnumerable<Value>> GroupAsync<TConsumer>(int count)
+            where TConsumer : class, IConsumer => RunAsync<TConsumer>(count, BusHost.StartGroupAsync);
 
         public Task<IEnumerable<Value>> PlainAsync(int count) => RunAsync<PlainConsumer>(count, BusHost.StartPlainAsync);
 

@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
@@ -15,7 +16,7 @@ public static class PulseProcess
 {
     /// <summary>Runs a process to its end.</summary>
     /// <param name="build">Builds it; what is wrong in the environment is thrown from here.</param>
-    /// <returns>0 after a clean stop, 2 for a wrong setting, which is printed.</returns>
+    /// <returns>0 after a clean stop, 1 for what keeps it from starting, 2 for a wrong setting; both are printed.</returns>
     public static async Task<int> RunAsync(Func<WebApplication> build)
     {
         try
@@ -30,6 +31,11 @@ public static class PulseProcess
 
             await Console.Error.WriteLineAsync("Nothing was started. Every variable is described in .env.example.");
             return 2;
+        }
+        catch (CannotStartException exception)
+        {
+            await Console.Error.WriteLineAsync(exception.Message);
+            return 1;
         }
     }
 
@@ -62,6 +68,8 @@ public static class PulseProcess
             console.ColorBehavior = LoggerColorBehavior.Disabled;
         });
         builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning);
+        // Who asks is answered; a probe every second must not fill the log of an outage.
+        builder.Logging.AddFilter("Microsoft.Extensions.Diagnostics.HealthChecks", LogLevel.Critical);
         // Npgsql tells of every statement at Information.
         builder.Logging.AddFilter("Npgsql", LogLevel.Warning);
         builder.Logging.AddFilter("Microsoft.Hosting.Lifetime", LogLevel.Information);
@@ -82,6 +90,11 @@ public static class PulseProcess
         routes.MapHealthChecks("/health/ready", new HealthCheckOptions
         {
             Predicate = check => check.Tags.Contains(ReadyTag),
+            // MassTransit's bus without its broker is degraded, and degraded would be 200.
+            ResultStatusCodes =
+            {
+                [HealthStatus.Degraded] = StatusCodes.Status503ServiceUnavailable,
+            },
             ResponseWriter = (context, report) => context.Response.WriteAsJsonAsync(new
             {
                 status = report.Status.ToString().ToLowerInvariant(),

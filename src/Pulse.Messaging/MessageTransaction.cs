@@ -9,27 +9,58 @@ namespace Pulse.Messaging;
 /// The one Postgres transaction of one consumed message. The inbox row, the consumer's own writes, the saga and everything
 /// published are in it, and become real together.
 /// </summary>
-/// <remarks>Not thread-safe, like the connection it holds. It commits when the consumer is done, and rolls back when it throws.</remarks>
+/// <remarks>
+/// It begins as late as it can. A consumer that only defers and publishes holds no connection while it runs, and is committed together
+/// with all others that are ready at the same moment. One that reads first calls <see cref="OpenAsync"/>, and costs one round trip for that,
+/// its own, and one for the commit.
+/// Not thread-safe, like the connection it holds. It commits when the consumer is done, and rolls back when it throws.
+/// </remarks>
 public sealed class MessageTransaction : IAsyncDisposable
 {
-    readonly NpgsqlConnection _connection;
-    readonly NpgsqlTransaction _transaction;
+    readonly NpgsqlDataSource _dataSource;
+    readonly GroupCommit _group;
     readonly List<NpgsqlBatchCommand> _deferred = [];
     readonly List<OutboxMessage> _published = [];
     readonly List<Guid> _cancelled = [];
     readonly List<Action> _committed = [];
+    NpgsqlConnection? _connection;
+    NpgsqlTransaction? _transaction;
 
-    MessageTransaction(NpgsqlConnection connection, NpgsqlTransaction transaction)
+    internal MessageTransaction(NpgsqlDataSource dataSource, GroupCommit group, InboxEntry entry)
     {
-        _connection = connection;
-        _transaction = transaction;
+        _dataSource = dataSource;
+        _group = group;
+        Entry = entry;
     }
 
-    /// <summary>For the consumer's own statements. They are in the transaction without being told.</summary>
-    public NpgsqlConnection Connection => _connection;
+    internal InboxEntry Entry { get; }
+
+    internal List<NpgsqlBatchCommand> Deferred => _deferred;
+
+    internal List<OutboxMessage> Published => _published;
+
+    internal List<Guid> Cancelled => _cancelled;
 
     /// <summary>False from the commit or rollback on.</summary>
     public bool IsOpen { get; private set; } = true;
+
+    /// <summary>True when this consumer was already done with the message: nothing of this delivery is kept.</summary>
+    internal bool IsRepeat { get; private set; }
+
+    /// <summary>
+    /// Begins the transaction, if it has not begun, and returns its connection. Statements on it are in the transaction without
+    /// being told.
+    /// </summary>
+    /// <param name="cancellationToken">Ends the waiting for a connection, and for a concurrent delivery of the same message.</param>
+    /// <exception cref="AlreadyConsumedException">The message was consumed before. Let it pass: it is acknowledged.</exception>
+    public async ValueTask<NpgsqlConnection> OpenAsync(CancellationToken cancellationToken = default)
+    {
+        if (_connection is not null)
+            return _connection;
+
+        await ReadAsync<object?>(null, (_, _) => Task.FromResult<object?>(null), cancellationToken);
+        return _connection!;
+    }
 
     /// <summary>
     /// Adds a statement that needs no answer. It goes out in the same round trip as the commit, in the order of the calls.
@@ -41,22 +72,36 @@ public sealed class MessageTransaction : IAsyncDisposable
     /// <param name="action">Must not throw.</param>
     public void OnCommitted(Action action) => _committed.Add(action);
 
-    internal static async Task<(MessageTransaction Transaction, bool IsFirst)> BeginAsync(
-        NpgsqlDataSource dataSource, Guid messageId, string consumerId, DateTime now, CancellationToken cancellationToken)
+    /// <summary>Runs a query; where it is the first statement, in the round trip that begins the transaction.</summary>
+    internal async Task<T> ReadAsync<T>(NpgsqlBatchCommand? query, Func<NpgsqlDataReader, CancellationToken, Task<T>> read, CancellationToken cancellationToken)
     {
-        var connection = await dataSource.OpenConnectionAsync(cancellationToken);
-        try
+        var begins = _connection is null;
+        if (begins)
         {
-            // Npgsql sends BEGIN with the first statement: both are one round trip.
-            var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            var isFirst = await InboxTable.TryInsertAsync(connection, messageId, consumerId, now, cancellationToken);
-            return (new MessageTransaction(connection, transaction), isFirst);
+            _connection = await _dataSource.OpenConnectionAsync(cancellationToken);
+            // Sent with the first statement.
+            _transaction = await _connection.BeginTransactionAsync(cancellationToken);
         }
-        catch
+
+        await using var batch = new NpgsqlBatch(_connection);
+        if (begins)
+            batch.BatchCommands.Add(InboxTable.TryInsert(Entry));
+        if (query is not null)
+            batch.BatchCommands.Add(query);
+
+        await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+        if (begins)
         {
-            await connection.DisposeAsync();
-            throw;
+            if (!await reader.ReadAsync(cancellationToken))
+            {
+                IsRepeat = true;
+                throw new AlreadyConsumedException(Entry.MessageId, Entry.ConsumerId);
+            }
+
+            await reader.NextResultAsync(cancellationToken);
         }
+
+        return await read(reader, cancellationToken);
     }
 
     internal void Publish(OutboxMessage message)
@@ -77,29 +122,41 @@ public sealed class MessageTransaction : IAsyncDisposable
     }
 
     /// <summary>Writes what was deferred and published, and commits, in one round trip.</summary>
-    /// <returns>What was published, to be brought to the broker.</returns>
+    /// <returns>What was published, to be brought to the broker; nothing for a repeat.</returns>
     internal async Task<IReadOnlyList<OutboxMessage>> CommitAsync(CancellationToken cancellationToken)
     {
-        await using (var batch = new NpgsqlBatch(_connection))
+        if (!IsRepeat)
         {
-            foreach (var command in _deferred)
-                batch.BatchCommands.Add(command);
-            if (_cancelled.Count > 0)
-                batch.BatchCommands.Add(OutboxTable.Cancel(_cancelled));
-            if (_published.Count > 0)
-                batch.BatchCommands.Add(OutboxTable.Insert(_published));
-            // COMMIT of a transaction that a swallowed error aborted is a silent rollback: any other statement says so.
-            if (batch.BatchCommands.Count == 0)
-                batch.BatchCommands.Add(new NpgsqlBatchCommand("select 1"));
-            batch.BatchCommands.Add(new NpgsqlBatchCommand("commit"));
-            await batch.ExecuteNonQueryAsync(cancellationToken);
+            if (_connection is { } connection)
+                await CommitAsync(connection, cancellationToken);
+            else
+                IsRepeat = !await _group.CommitAsync(this);
         }
 
         IsOpen = false;
+        if (IsRepeat)
+            return [];
+
         foreach (var action in _committed)
             action();
 
         return _published;
+    }
+
+    async Task CommitAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var batch = new NpgsqlBatch(connection);
+        foreach (var command in _deferred)
+            batch.BatchCommands.Add(command);
+        if (_cancelled.Count > 0)
+            batch.BatchCommands.Add(OutboxTable.Cancel(_cancelled));
+        if (_published.Count > 0)
+            batch.BatchCommands.Add(OutboxTable.Insert(_published));
+        // COMMIT of a transaction that a swallowed error aborted is a silent rollback: any other statement says so.
+        if (batch.BatchCommands.Count == 0)
+            batch.BatchCommands.Add(new NpgsqlBatchCommand("select 1"));
+        batch.BatchCommands.Add(new NpgsqlBatchCommand("commit"));
+        await batch.ExecuteNonQueryAsync(cancellationToken);
     }
 
     /// <summary>Rolls back unless it was committed, and gives the connection back.</summary>
@@ -107,10 +164,16 @@ public sealed class MessageTransaction : IAsyncDisposable
     {
         IsOpen = false;
         // Npgsql rolls back on dispose when the server still is in the transaction, and only then.
-        await _transaction.DisposeAsync();
-        await _connection.DisposeAsync();
+        if (_transaction is not null)
+            await _transaction.DisposeAsync();
+        if (_connection is not null)
+            await _connection.DisposeAsync();
     }
 }
+
+/// <summary>A message came again to a consumer that is done with it. It is acknowledged, and nothing else happens.</summary>
+public sealed class AlreadyConsumedException(Guid messageId, string consumerId)
+    : Exception($"Message {messageId} was already consumed by '{consumerId}'.");
 
 /// <summary>How a consumer or a saga's activity comes by its transaction.</summary>
 public static class MessageTransactionContext

@@ -43,6 +43,7 @@ public static class PulseMessaging
         services.AddSingleton(options);
         services.AddSingleton<BusReady>();
         services.AddSingleton(_ => new BrokerConnection(options.Broker, "pulse outbox"));
+        services.AddSingleton<GroupCommit>();
         services.AddSingleton<DirectPublisher>();
         services.AddHostedService(provider => provider.GetRequiredService<DirectPublisher>());
         services.AddSingleton<Relay>();
@@ -89,8 +90,9 @@ public static class PulseMessaging
             rabbit.SetQueueArgument("x-overflow", "reject-publish");
         }
 
-        endpoint.PrefetchCount = options.Prefetch;
-        endpoint.ConcurrentMessageLimit = options.Concurrency;
+        // An endpoint's own limit wins: one whose consumers only defer holds no connection, and gains by more.
+        endpoint.ConcurrentMessageLimit ??= options.Concurrency;
+        endpoint.PrefetchCount = Math.Max(options.Prefetch, 2 * endpoint.ConcurrentMessageLimit.Value);
         // What failed is in the error queue; nobody listens to Fault<T>.
         endpoint.PublishFaults = false;
 

@@ -2,25 +2,51 @@ using Npgsql;
 
 namespace Pulse.Messaging.Inbox;
 
+/// <summary>One row: this consumer is done with this message.</summary>
+readonly record struct InboxEntry(Guid MessageId, string ConsumerId, DateTime ConsumedAt);
+
 /// <summary>The statements on <c>messaging.inbox</c>.</summary>
 static class InboxTable
 {
     // A concurrent duplicate waits here for the first one's transaction, and then either sees its row or takes its place.
-    const string InsertSql = """
+    const string TryInsertSql = """
         insert into messaging.inbox (message_id, consumer_id, consumed_at) values ($1, $2, $3)
         on conflict (message_id, consumer_id) do nothing
+        returning true
         """;
 
-    /// <returns>False when this consumer is already done with the message.</returns>
-    public static async Task<bool> TryInsertAsync(
-        NpgsqlConnection connection, Guid messageId, string consumerId, DateTime now, CancellationToken cancellationToken)
+    /// <summary>Gives a row unless this consumer is already done with the message.</summary>
+    public static NpgsqlBatchCommand TryInsert(InboxEntry entry) => new(TryInsertSql)
     {
-        await using var command = new NpgsqlCommand(InsertSql, connection);
-        command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = messageId });
-        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = consumerId });
-        command.Parameters.Add(new NpgsqlParameter<DateTime> { TypedValue = now });
-        return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
-    }
+        Parameters =
+        {
+            new NpgsqlParameter<Guid> { TypedValue = entry.MessageId },
+            new NpgsqlParameter<string> { TypedValue = entry.ConsumerId },
+            new NpgsqlParameter<DateTime> { TypedValue = entry.ConsumedAt },
+        },
+    };
+
+    // For a batch that is a whole transaction: the error stops what stands behind it. In the order of the key, so that two groups
+    // with messages in common wait for one another in one direction only.
+    const string InsertSql = """
+        insert into messaging.inbox (message_id, consumer_id, consumed_at)
+        select * from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as entry (message_id, consumer_id, consumed_at)
+        order by message_id, consumer_id
+        """;
+
+    /// <summary>Fails, as <see cref="IsRepeat"/> tells, when a consumer is already done with one of the messages.</summary>
+    public static NpgsqlBatchCommand Insert(IReadOnlyList<MessageTransaction> transactions) => new(InsertSql)
+    {
+        Parameters =
+        {
+            new NpgsqlParameter<Guid[]> { TypedValue = [.. transactions.Select(transaction => transaction.Entry.MessageId)] },
+            new NpgsqlParameter<string[]> { TypedValue = [.. transactions.Select(transaction => transaction.Entry.ConsumerId)] },
+            new NpgsqlParameter<DateTime[]> { TypedValue = [.. transactions.Select(transaction => transaction.Entry.ConsumedAt)] },
+        },
+    };
+
+    public static bool IsRepeat(PostgresException exception) =>
+        exception is { SqlState: PostgresErrorCodes.UniqueViolation, SchemaName: "messaging", TableName: "inbox" };
 
     // In small pieces, so that a long backlog holds no long locks and no long transaction.
     const string PruneSql = """

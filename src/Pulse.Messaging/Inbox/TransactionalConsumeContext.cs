@@ -8,7 +8,7 @@ namespace Pulse.Messaging.Inbox;
 
 /// <summary>Begins a message's transaction, runs the consumer in it, and hands what it published to the broker after the commit.</summary>
 sealed class MessageTransactionFactory(
-    NpgsqlDataSource dataSource, DirectPublisher publisher, MessagingOptions options, TimeProvider clock, IServiceProvider provider)
+    NpgsqlDataSource dataSource, GroupCommit group, DirectPublisher publisher, MessagingOptions options, TimeProvider clock, IServiceProvider provider)
     : IOutboxContextFactory<MessageTransaction>
 {
     public async Task Send<T>(ConsumeContext<T> context, OutboxConsumeOptions consumeOptions, IPipe<OutboxConsumeContext<T>> next)
@@ -18,12 +18,16 @@ sealed class MessageTransactionFactory(
             ?? throw new UnprocessableMessageException($"A {typeof(T).Name} without a message id can't be de-duplicated.");
         var consumer = ((InboxOptions)consumeOptions).Consumer;
 
-        var (transaction, isFirst) = await MessageTransaction.BeginAsync(
-            dataSource, messageId, consumer, clock.GetUtcNow().UtcDateTime, context.CancellationToken);
-        await using (transaction)
+        await using var transaction = new MessageTransaction(
+            dataSource, group, new InboxEntry(messageId, consumer, clock.GetUtcNow().UtcDateTime));
+        context.AddOrUpdatePayload(() => transaction, _ => transaction);
+        try
         {
-            context.AddOrUpdatePayload(() => transaction, _ => transaction);
-            await next.Send(new TransactionalConsumeContext<T>(context, consumeOptions, provider, transaction, isFirst, publisher, options, clock));
+            await next.Send(new TransactionalConsumeContext<T>(context, consumeOptions, provider, transaction, publisher, options, clock));
+        }
+        catch (Exception) when (transaction.IsRepeat)
+        {
+            // Whatever the consumer made of it: a repeat is acknowledged, and that is all.
         }
     }
 
@@ -36,7 +40,6 @@ sealed class TransactionalConsumeContext<TMessage>(
     OutboxConsumeOptions consumeOptions,
     IServiceProvider provider,
     MessageTransaction transaction,
-    bool isFirst,
     DirectPublisher publisher,
     MessagingOptions options,
     TimeProvider clock) : OutboxConsumeContextProxy<TMessage>(context, consumeOptions, provider)
@@ -44,10 +47,10 @@ sealed class TransactionalConsumeContext<TMessage>(
 {
     public override bool ContinueProcessing { get; set; }
 
-    // A repeat counts as consumed and delivered: the pipe acknowledges it and does nothing else.
-    public override bool IsMessageConsumed => !isFirst;
-    public override bool IsOutboxDelivered => !isFirst;
-    public override int ReceiveCount => isFirst ? 1 : 2;
+    // Whether it was consumed before is known when the transaction begins, which is as late as it can.
+    public override bool IsMessageConsumed => false;
+    public override bool IsOutboxDelivered => false;
+    public override int ReceiveCount => 1;
     public override long? LastSequenceNumber => null;
 
     public override Task AddSend<T>(SendContext<T> context)

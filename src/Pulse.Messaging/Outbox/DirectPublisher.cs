@@ -36,6 +36,15 @@ sealed partial class DirectPublisher(NpgsqlDataSource dataSource, BrokerConnecti
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
         Task.WhenAll(Enumerable.Range(0, Lanes).Select(_ => RunLaneAsync(stoppingToken)));
 
+    // The bus has stopped before: what it committed last still goes out, so that nobody waits for a relay elsewhere.
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        _committed.Writer.TryComplete();
+        if (ExecuteTask is { } lanes)
+            await Task.WhenAny(lanes, Task.Delay(options.DirectPublishGrace, cancellationToken));
+        await base.StopAsync(cancellationToken);
+    }
+
     async Task RunLaneAsync(CancellationToken stoppingToken)
     {
         await using var publisher = new BrokerPublisher(broker, options.DirectPublishGrace);

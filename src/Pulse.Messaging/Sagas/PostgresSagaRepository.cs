@@ -51,8 +51,8 @@ sealed class PostgresSagaRepositoryContext<TSaga, TMessage>(ConsumeContext<TMess
 
     public async Task<SagaConsumeContext<TSaga, TMessage>?> Load(Guid correlationId)
     {
-        var loaded = await SagaTable.LoadAsync<TSaga>(_transaction.Connection, map.Name, correlationId, CancellationToken);
-        return loaded is { } row ? new DefaultSagaConsumeContext<TSaga, TMessage>(_context, row.Saga) : null;
+        var loaded = await SagaTable.LoadAsync<TSaga>(_transaction, map.Name, correlationId, CancellationToken);
+        return loaded is null ? null : new DefaultSagaConsumeContext<TSaga, TMessage>(_context, loaded);
     }
 
     public Task<SagaConsumeContext<TSaga, TMessage>> Add(TSaga instance) =>

@@ -21,22 +21,17 @@ static class SagaTable
     };
 
     // The lock is held until the message's transaction ends: one message of one saga at a time, over all workers.
-    const string LoadSql = "select version, body from messaging.sagas where saga = $1 and correlation_id = $2 for update";
+    const string LoadSql = "select body from messaging.sagas where saga = $1 and correlation_id = $2 for update";
 
-    public static async Task<(int Version, TSaga Saga)?> LoadAsync<TSaga>(
-        NpgsqlConnection connection, string saga, Guid correlationId, CancellationToken cancellationToken)
-        where TSaga : class
-    {
-        await using var command = new NpgsqlCommand(LoadSql, connection);
-        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = saga });
-        command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = correlationId });
-        await using var row = await command.ExecuteReaderAsync(cancellationToken);
-        if (!await row.ReadAsync(cancellationToken))
-            return null;
-
-        var body = JsonSerializer.Deserialize<TSaga>(row.GetFieldValue<byte[]>(1), Json)!;
-        return (row.GetInt32(0), body);
-    }
+    public static Task<TSaga?> LoadAsync<TSaga>(MessageTransaction transaction, string saga, Guid correlationId, CancellationToken cancellationToken)
+        where TSaga : class =>
+        transaction.ReadAsync(
+            new NpgsqlBatchCommand(LoadSql)
+            {
+                Parameters = { new NpgsqlParameter<string> { TypedValue = saga }, new NpgsqlParameter<Guid> { TypedValue = correlationId } },
+            },
+            async (row, cancellation) => await row.ReadAsync(cancellation) ? JsonSerializer.Deserialize<TSaga>(row.GetFieldValue<byte[]>(0), Json) : null,
+            cancellationToken);
 
     // No ON CONFLICT: when two first messages of one saga race, the second waits here for the first, fails on the key, rolls
     // back whole, and finds the saga at its next try.

@@ -16,6 +16,11 @@ static class MetricsSlice
             .AllowLabelValues(WorkerMeter.Provisions, "status", ["success", "failure"])
             .Expect(WorkerMeter.Provisions, ("status", "success"))
             .Expect(WorkerMeter.Provisions, ("status", "failure")));
-        bus.AddConsumer<ProvisioningMetricsConsumer>().Endpoint(endpoint => endpoint.Name = "metrics");
+        bus.AddConsumer<ProvisioningMetricsConsumer>().Endpoint(endpoint =>
+        {
+            endpoint.Name = "metrics";
+            // It waits for its commit and does nothing else: the more wait, the more share one.
+            endpoint.ConcurrentMessageLimit = 128;
+        });
     }
 }

@@ -1,4 +1,5 @@
 using Npgsql;
+using Pulse.Hosting;
 using Pulse.Messaging;
 using Pulse.Messaging.Schema;
 
@@ -25,6 +26,14 @@ sealed partial class MigrateAtStart(NpgsqlDataSource dataSource, TimeProvider cl
             {
                 Waiting(log, exception.Message);
                 await Task.Delay(TimeSpan.FromSeconds(1), cancellationToken);
+            }
+            catch (NpgsqlException exception)
+            {
+                throw new CannotStartException($"The database could not be migrated: {exception.Message}. Look at PULSE_POSTGRES and at Postgres' log.", exception);
+            }
+            catch (SchemaMismatchException exception)
+            {
+                throw new CannotStartException(exception.Message, exception);
             }
         }
     }

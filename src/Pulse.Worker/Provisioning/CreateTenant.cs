@@ -25,7 +25,7 @@ sealed class CreateTenant(TimeProvider clock) : IStateMachineActivity<Provisioni
         var saga = context.Saga;
         var now = clock.GetUtcNow();
         var outcome = await TenantTable.CreateAsync(
-            context.Transaction().Connection,
+            await context.Transaction().OpenAsync(context.CancellationToken),
             saga.CorrelationId,
             // From the saga, so that a second try makes the same tenant.
             orgId: StepId.Of(saga.CorrelationId, "organization"),

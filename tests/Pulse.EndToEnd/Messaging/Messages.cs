@@ -36,7 +36,7 @@ public sealed class DepositConsumer(Script script) : IConsumer<Deposited>
 {
     public async Task Consume(ConsumeContext<Deposited> context)
     {
-        await using (var command = new NpgsqlCommand("insert into bed.deposits (account) values ($1)", context.Transaction().Connection))
+        await using (var command = new NpgsqlCommand("insert into bed.deposits (account) values ($1)", await context.Transaction().OpenAsync()))
         {
             command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = context.Message.Account });
             await command.ExecuteNonQueryAsync();
@@ -47,11 +47,40 @@ public sealed class DepositConsumer(Script script) : IConsumer<Deposited>
     }
 }
 
+/// <summary>One row, and nothing published: its commit has nothing to take along.</summary>
+public sealed class QuietConsumer(Script script) : IConsumer<Deposited>
+{
+    public async Task Consume(ConsumeContext<Deposited> context)
+    {
+        await using (var command = new NpgsqlCommand("insert into bed.deposits (account) values ($1)", await context.Transaction().OpenAsync()))
+        {
+            command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = context.Message.Account });
+            await command.ExecuteNonQueryAsync();
+        }
+
+        await script.DeliveredAsync(context);
+    }
+}
+
 public sealed class DepositStoredConsumer(Script script) : IConsumer<DepositStored>
 {
     public Task Consume(ConsumeContext<DepositStored> context)
     {
         context.Transaction().OnCommitted(script.FollowedUp);
         return Task.CompletedTask;
+    }
+}
+
+/// <summary>Writes without reading: its whole message is one round trip, and one implicit transaction.</summary>
+public sealed class DeferringConsumer(Script script) : IConsumer<Deposited>
+{
+    public async Task Consume(ConsumeContext<Deposited> context)
+    {
+        context.Transaction().Defer(new NpgsqlBatchCommand("insert into bed.deposits (account) values ($1)")
+        {
+            Parameters = { new NpgsqlParameter<Guid> { TypedValue = context.Message.Account } },
+        });
+        await context.Publish(new DepositStored { Account = context.Message.Account });
+        await script.DeliveredAsync(context);
     }
 }

@@ -33,6 +33,15 @@ sealed class Node : IAsyncDisposable
         bus.AddConsumer<DepositStoredConsumer>().Endpoint(endpoint => endpoint.Name = "follow-ups");
     }
 
+    public static void DeferredDeposits(IBusRegistrationConfigurator bus)
+    {
+        bus.AddConsumer<DeferringConsumer>().Endpoint(endpoint => endpoint.Name = "deposits");
+        bus.AddConsumer<DepositStoredConsumer>().Endpoint(endpoint => endpoint.Name = "follow-ups");
+    }
+
+    public static void QuietDeposits(IBusRegistrationConfigurator bus) =>
+        bus.AddConsumer<QuietConsumer>().Endpoint(endpoint => endpoint.Name = "deposits");
+
     public static async Task<Node> StartAsync(
         string postgres, Uri broker, Action<IBusRegistrationConfigurator> register, Func<string, Task>? atPoint)
     {

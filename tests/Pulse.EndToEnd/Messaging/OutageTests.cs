@@ -29,7 +29,7 @@ public sealed class OutageTests : IAsyncLifetime
         await PublishAsync(50);
         await ConsumedAsync(50);
 
-        _servers.Kill("rabbitmq");
+        await _servers.KillAsync("rabbitmq");
         await PublishAsync(50);
         await _servers.RestartAsync("rabbitmq");
         await PublishAsync(50);
@@ -53,7 +53,7 @@ public sealed class OutageTests : IAsyncLifetime
         };
         await PublishAsync(50);
         await reached.Task.WaitAsync(TimeSpan.FromSeconds(20));
-        _servers.Kill("postgres");
+        await _servers.KillAsync("postgres");
         hold.SetResult();
         await _servers.RestartAsync("postgres");
         await PublishAsync(50);

@@ -140,6 +140,26 @@ public sealed class Exporting_metrics
     }
 
     [Fact]
+    public async Task Observed_series_over_the_cap_are_other_at_each_scrape_anew()
+    {
+        await using var app = new Metered(options => options.MaxSeriesPerInstrument = 2);
+        app.Meter.CreateObservableGauge("deep", () => Enumerable.Range(0, 5).Select(queue => new Measurement<int>(1, Tag("queue", queue))));
+
+        await app.ScrapeAsync();
+
+        Assert.Equal(3, (await app.ScrapeAsync()).Value("deep", ("queue", "other")));
+    }
+
+    [Fact]
+    public async Task An_instrument_with_a_closed_set_is_not_taken_for_one_without_labels()
+    {
+        await using var app = new Metered(options => options.AllowLabelValues(Provisions, "status", ["success"]));
+        app.Meter.CreateCounter<long>(Provisions);
+
+        Assert.Empty((await app.ScrapeAsync()).Series(Provisions));
+    }
+
+    [Fact]
     public async Task A_callback_that_throws_breaks_nothing_but_itself()
     {
         await using var app = new Metered();

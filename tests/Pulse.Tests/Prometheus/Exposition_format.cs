@@ -143,6 +143,17 @@ public sealed class Exposition_format
     }
 
     [Fact]
+    public async Task Values_that_come_out_alike_are_one_series()
+    {
+        await using var app = new Metered();
+        var counter = app.Meter.CreateCounter<long>("a_total");
+        foreach (var value in new[] { "\ud800", "\udc00", "\ufffd" })
+            counter.Add(1, Tag("v", value));
+
+        Assert.Equal(3, (await app.ScrapeAsync()).Value("a_total", ("v", "\ufffd")));
+    }
+
+    [Fact]
     public async Task Labels_are_the_same_in_any_order_and_the_latest_of_a_name_holds()
     {
         await using var app = new Metered();
