@@ -1,7 +1,7 @@
+using System.Text.Json;
 using MassTransit;
 using MassTransit.Serialization;
 using RabbitMQ.Client;
-using System.Text.Json;
 
 namespace Pulse.Bench;
 

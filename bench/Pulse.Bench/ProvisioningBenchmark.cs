@@ -36,7 +36,8 @@ static class ProvisioningBenchmark
                 var steady = await ProvisioningLatency.MeasureAsync(dataSource, client, PerSecond, Length);
                 await PulseDatabase.QuietAsync(dataSource, TimeSpan.FromMinutes(1));
                 return burst.Concat(steady);
-            }),
+            }
+        ),
             (rows, () => RowsAsync(bench, dataSource)));
 
         if (bench.Options.Statements)
