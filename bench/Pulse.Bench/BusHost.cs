@@ -26,23 +26,34 @@ static class BusHost
         StartAsync(dataSource, collection =>
         {
             services(collection);
-            collection.AddPulseMessaging(new MessagingOptions { Broker = broker, Concurrency = 256, Prefetch = 512 }, register);
+            collection.AddPulseMessaging(Wide(broker), register);
         });
 
     /// <summary>The same queue, prefetch and concurrency, publisher confirms; no inbox, no outbox, no retries.</summary>
     public static Task<IHost> StartPlainAsync(
         NpgsqlDataSource dataSource, Uri broker, Action<IServiceCollection> services, Action<IBusRegistrationConfigurator> register) =>
+        StartPlainAsync(dataSource, new MessagingOptions { Broker = broker }, services, register);
+
+    /// <summary>The same with as many messages at a time as the group gets, so that it is not that which is compared.</summary>
+    public static Task<IHost> StartWidePlainAsync(
+        NpgsqlDataSource dataSource, Uri broker, Action<IServiceCollection> services, Action<IBusRegistrationConfigurator> register) =>
+        StartPlainAsync(dataSource, Wide(broker), services, register);
+
+    static MessagingOptions Wide(Uri broker) => new() { Broker = broker, Concurrency = 256, Prefetch = 512 };
+
+    static Task<IHost> StartPlainAsync(
+        NpgsqlDataSource dataSource, MessagingOptions options, Action<IServiceCollection> services, Action<IBusRegistrationConfigurator> register) =>
         StartAsync(dataSource, collection =>
         {
             services(collection);
             collection.AddMassTransit(bus =>
             {
                 bus.DisableUsageTelemetry();
-                bus.AddConfigureEndpointsCallback((_, name, endpoint) => Configure(name, endpoint, new MessagingOptions { Broker = broker }));
+                bus.AddConfigureEndpointsCallback((_, name, endpoint) => Configure(name, endpoint, options));
                 register(bus);
                 bus.UsingRabbitMq((context, rabbit) =>
                 {
-                    rabbit.Host(broker, host => host.PublisherConfirmation = true);
+                    rabbit.Host(options.Broker, host => host.PublisherConfirmation = true);
                     rabbit.ConfigureEndpoints(context);
                 });
             });

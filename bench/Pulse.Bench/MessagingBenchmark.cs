@@ -25,6 +25,7 @@ static class MessagingBenchmark
         var deferred = new Side("the same with the upsert deferred to the commit's round trip");
         var group = new Side("the same with 256 messages at a time: group commit");
         var plain = new Side("plain MassTransit consumer, one Npgsql transaction, direct publish; no inbox, no outbox");
+        var wide = new Side("the bound's consumer with 256 messages at a time, on 80 connections");
         var address = await bench.Servers.NewVhostAsync("bench-messaging");
         await using var broker = await Broker.ConnectAsync(address);
         var runs = new Runs(bench, dataSource, address, broker);
@@ -35,20 +36,21 @@ static class MessagingBenchmark
                 // Code is compiled again when it turns out to be hot, which takes some thousand messages.
                 await runs.PulseAsync<ExactlyOnceConsumer>(8_000);
                 await runs.PlainAsync(8_000);
-                await runs.PulseAsync<DeferringConsumer>(2_000);
+                await runs.PulseAsync<DeferringConsumer>(4_000);
+                await runs.GroupAsync<DeferringConsumer>(4_000);
             },
             (pulse, () => runs.PulseAsync<ExactlyOnceConsumer>(bench.Options.Messages)),
             (plain, () => runs.PlainAsync(bench.Options.Messages)),
             (deferred, () => runs.PulseAsync<DeferringConsumer>(bench.Options.Messages)),
-            (group, () => runs.GroupAsync<DeferringConsumer>(bench.Options.Messages)));
-
+            (group, () => runs.GroupAsync<DeferringConsumer>(bench.Options.Messages)),
+            (wide, () => runs.WidePlainAsync(bench.Options.Messages)));
         if (bench.Options.Statements)
             await Statements.PrintAsync(bench, () => runs.PulseAsync<ExactlyOnceConsumer>(bench.Options.Messages));
 
         return new Outcome
         {
             Measured = pulse,
-            Variants = [deferred, group],
+            Variants = [deferred, group, wide],
             Bound = plain,
             Ratio = new Ratio("messages per second", "messages per second"),
             CpuRatio = new Ratio(Measurement.CpuOfAll("messages"), Measurement.CpuOfAll("messages")),
@@ -70,6 +72,8 @@ static class MessagingBenchmark
 
         public Task<IEnumerable<Value>> GroupAsync<TConsumer>(int count)
             where TConsumer : class, IConsumer => RunAsync<TConsumer>(count, BusHost.StartGroupAsync);
+
+        public Task<IEnumerable<Value>> WidePlainAsync(int count) => RunAsync<PlainConsumer>(count, BusHost.StartWidePlainAsync);
 
         public Task<IEnumerable<Value>> PlainAsync(int count) => RunAsync<PlainConsumer>(count, BusHost.StartPlainAsync);
 

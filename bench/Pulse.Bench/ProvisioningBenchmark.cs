@@ -10,6 +10,7 @@ namespace Pulse.Bench;
 static class ProvisioningBenchmark
 {
     const int Signups = 2_000;
+    const int Ahead = 500;
     const int PerSecond = 20;
     static readonly TimeSpan Length = TimeSpan.FromSeconds(20);
 
@@ -50,6 +51,9 @@ static class ProvisioningBenchmark
     static async Task<IEnumerable<Value>> BurstAsync(Bench bench, NpgsqlDataSource dataSource, SignupClient client)
     {
         await PulseDatabase.EmptyAsync(bench, dataSource);
+        // Emptied tables make every connection plan its statements anew, as nothing does in production.
+        await Load.ClosedAsync(connections: 32, Ahead, () => client.SignUpAsync());
+        await PulseDatabase.QuietAsync(dataSource, TimeSpan.FromMinutes(1));
         var measurement = Measurement.Of(bench.Servers, "worker", "ingress");
         var statements = await Statements.CountAsync(bench, "pulse");
         var transaction = await dataSource.NextTransactionAsync();
@@ -66,8 +70,8 @@ static class ProvisioningBenchmark
         var transactions = await dataSource.NextTransactionAsync() - transaction;
         statements = await Statements.CountAsync(bench, "pulse") - statements;
         var tenants = await dataSource.AskAsync<long>("select count(*) from pulse.organizations where not is_default");
-        if (tenants != Signups)
-            throw new BenchmarkException($"{Signups} signups became {tenants} tenants.");
+        if (tenants != Ahead + Signups)
+            throw new BenchmarkException($"{Ahead + Signups} signups became {tenants} tenants.");
 
         return
         [
