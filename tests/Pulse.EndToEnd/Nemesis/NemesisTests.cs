@@ -40,7 +40,7 @@ public sealed class NemesisTests(ITestOutputHelper output)
                 await File.AppendAllTextAsync(file, run.Table + "\n");
         }
 
-        Assert.True(run.Mistakes.Count == 0, $"PULSE_NEMESIS_SEED={run.Seed}\n{string.Join('\n', run.Mistakes.Take(20))}");
+        Assert.True(run.Mistakes.Count == 0, $"PULSE_NEMESIS_SEED={run.Seed}\n{string.Join('\n', run.Mistakes.Take(20).Select(mistake => $"{mistake.Kind}: {mistake.What}"))}");
     }
 
     static int? Number(string variable) =>
