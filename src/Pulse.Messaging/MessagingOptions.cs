@@ -6,6 +6,14 @@ public sealed class MessagingOptions
     /// <summary>The broker, <c>amqp://user:password@host:port/vhost</c> or amqps.</summary>
     public required Uri Broker { get; init; }
 
+    /// <summary>
+    /// The other nodes of the broker's cluster, each as the same address with its own host and port. Every connection is tried with one after
+    /// the other, so that the loss of a node costs a reconnect.
+    /// </summary>
+    public IReadOnlyList<Uri> OtherNodes { get; init; } = [];
+
+    internal IEnumerable<Uri> Nodes => [Broker, .. OtherNodes];
+
     /// <summary>Messages that the broker hands to one endpoint ahead of its work. 1 to 2 000.</summary>
     public int Prefetch { get; init; } = 64;
 

@@ -42,7 +42,7 @@ public static class PulseMessaging
         services.AddOutboxPublisher();
         services.AddSingleton(options);
         services.AddSingleton<BusReady>();
-        services.AddSingleton(_ => new BrokerConnection(options.Broker, "pulse outbox"));
+        services.AddSingleton(_ => new BrokerConnection([.. options.Nodes], "pulse outbox"));
         services.AddSingleton<GroupCommit>();
         services.AddSingleton<DirectPublisher>();
         services.AddHostedService(provider => provider.GetRequiredService<DirectPublisher>());
@@ -60,10 +60,15 @@ public static class PulseMessaging
             register(bus);
             bus.UsingRabbitMq((context, rabbit) =>
             {
-                rabbit.Host(options.Broker, host => host.OnRefreshConnectionFactory = factory =>
+                rabbit.Host(options.Broker, host =>
                 {
-                    BrokerSocket.Use(factory);
-                    return Task.CompletedTask;
+                    host.OnRefreshConnectionFactory = factory =>
+                    {
+                        BrokerSocket.Use(factory);
+                        return Task.CompletedTask;
+                    };
+                    if (options.OtherNodes.Count > 0)
+                        host.UseCluster(cluster => BrokerConnection.Endpoints(options.Nodes).ForEach(node => cluster.Node($"{node.HostName}:{node.Port}")));
                 });
                 rabbit.AddPrePipeSpecification(new OutboxSchedulerSpecification(
                     context.GetRequiredService<NpgsqlDataSource>(), context.GetRequiredService<TimeProvider>()));

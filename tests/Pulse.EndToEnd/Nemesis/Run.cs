@@ -28,7 +28,7 @@ enum Wrong
 sealed record Mistake(Wrong Kind, string What);
 
 /// <summary>One run: signups, blows, quiet, and then the reckoning.</summary>
-sealed class Run(int signups, int seed, int workers = 1, int ingresses = 1, IReadOnlyList<Blow>? planned = null)
+sealed class Run(int signups, int seed, int workers = 1, int ingresses = 1, int nodes = 1, IReadOnlyList<Blow>? planned = null)
 {
     static readonly TimeSpan QuietWithin = TimeSpan.FromSeconds(60);
     const int Callers = 8;
@@ -49,8 +49,10 @@ sealed class Run(int signups, int seed, int workers = 1, int ingresses = 1, IRea
     {
         File.Delete(_events);
         var random = new Random(seed);
-        await using var platform = new Platform(workers, ingresses);
+        await using var platform = new Platform(workers, ingresses, nodes);
         await platform.StartAsync();
+        if (nodes > 1 && await platform.MembersAsync("provisioning") is var members && members != nodes)
+            Mistaken(Wrong.Otherwise, $"{members} of {nodes} brokers have the queue, so this run proves nothing.");
         var wishes = SignupClient.Plan(signups, random);
         var blows = planned ?? Blow.Plan(signups, platform, random);
         using var client = new SignupClient(() => platform.Ingresses, seed);
@@ -78,6 +80,8 @@ sealed class Run(int signups, int seed, int workers = 1, int ingresses = 1, IRea
                 else
                     platform.Proxy(blow.Server).Fault = blow.Fault;
                 Release(share);
+                if (blow.Lasts == Timeout.InfiniteTimeSpan)
+                    continue;
                 await Task.Delay(blow.Lasts);
                 if (blow.Kills.Count > 0)
                     await platform.RestartAsync(blow.Kills);
@@ -219,6 +223,7 @@ sealed class Run(int signups, int seed, int workers = 1, int ingresses = 1, IRea
         var table = new StringBuilder();
         Row("", "");
         table.Append("| --- | --- |\n");
+        Row("seed", seed);
         Row("signups, all acknowledged", string.Create(CultureInfo.InvariantCulture,
             $"{wishes.Count}, of {wishes.Select(wish => wish.Body.Email).Distinct().Count()} emails, in {client.Tries} tries"));
         Row("workers, ingresses", $"{workers}, {ingresses}");
