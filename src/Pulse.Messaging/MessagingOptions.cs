@@ -50,10 +50,23 @@ public sealed class MessagingOptions
     public IReadOnlyList<TimeSpan> Redeliveries { get; init; } =
         [TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(30), TimeSpan.FromMinutes(2), TimeSpan.FromMinutes(10)];
 
-    /// <summary>Tests stop the process at a point by its name. Null in every real process.</summary>
+    /// <summary>Tests hold a host in their own process at a <see cref="CrashPoint"/> by its name. Null in every real process.</summary>
     internal Func<string, Task>? AtPoint { get; init; }
 
-    internal Task ReachedAsync(string point) => AtPoint is null ? Task.CompletedTask : AtPoint(point);
+    internal bool IsWatched => AtPoint is not null || CrashPoint.OfProcess is not null;
+
+    /// <summary>The process is at a <see cref="CrashPoint"/>.</summary>
+    internal Task ReachedAsync(string where, string step)
+    {
+        if (!IsWatched)
+            return Task.CompletedTask;
+
+        CrashPoint.Reached(where, step);
+        return AtPoint?.Invoke($"{where}: {step}") ?? Task.CompletedTask;
+    }
+
+    /// <summary>Tests break the library with it.</summary>
+    internal Mutant Mutant { get; init; } = Mutant.None;
 
     /// <summary>How long a failing message is held for another try in the process, connection and transaction given back.</summary>
     public IReadOnlyList<TimeSpan> Retries { get; init; } =

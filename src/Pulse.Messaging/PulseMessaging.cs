@@ -57,6 +57,8 @@ public static class PulseMessaging
             bus.DisableUsageTelemetry();
             bus.AddBusObserver(provider => provider.GetRequiredService<BusReady>());
             bus.AddConfigureEndpointsCallback((context, name, endpoint) => ConfigureEndpoint(context, name, endpoint, options));
+            if (options.IsWatched)
+                bus.AddReceiveObserver(_ => new CrashPoint.AfterAcknowledge(options));
             register(bus);
             bus.UsingRabbitMq((context, rabbit) =>
             {
