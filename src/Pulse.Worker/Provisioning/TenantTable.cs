@@ -34,8 +34,8 @@ static class TenantTable
             insert into pulse.memberships (org_id, user_id, role, created_at)
             select org.org_id, owner.user_id, 'owner', $4 from org, owner),
         trial as (
-            insert into pulse.billing_states (org_id, subscription_state, plan_version, trial_ends_at, updated_at)
-            select org.org_id, 'trial', 'trial', $5, $4 from org),
+            insert into pulse.billing_states (org_id, subscription_state, plan_version, trial_ends_at, next_boundary_at, updated_at)
+            select org.org_id, 'trial', 'trial', $5, $5, $4 from org),
         ended as (
             -- From here on the tenant's own rows hold the personal data, or nobody does.
             update pulse.signups s
