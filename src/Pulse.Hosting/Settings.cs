@@ -106,7 +106,7 @@ public sealed partial class Settings(IConfiguration configuration)
             Uri.TryCreate(address, UriKind.Absolute, out var url) && url.Scheme is "amqp" or "amqps" && !url.Host.Contains(',', StringComparison.Ordinal) ? url : null;
     }
 
-    [GeneratedRegex(@"^(?<before>amqps?://([^@/]*@)?)(?<host>[^,/?#]+)(,(?<host>[^,/?#]+))+(?<after>/[^/]*)?$", RegexOptions.ExplicitCapture)]
+    [GeneratedRegex(@"^(?<before>amqps?://([^@/]*@)?)(?<host>[^,@/?#]+)(,(?<host>[^,@/?#]+))+(?<after>/[^/]*)?$", RegexOptions.ExplicitCapture)]
     private static partial Regex BrokerAddress();
 
     /// <summary>A Postgres connection: <c>postgresql://user:password@host:port/database?…</c>, or Npgsql's own <c>Host=…;…</c> form.</summary>

@@ -54,6 +54,7 @@ public sealed class SettingsTests
     [Theory]
     [InlineData("amqp://pulse:p%40ss@rabbit:5672/pulse", new[] { "amqp://pulse:p%40ss@rabbit:5672/pulse" })]
     [InlineData("amqps://pulse:a,b@one,two:5673,10.0.0.3/pulse", new[] { "amqps://pulse:a,b@one/pulse", "amqps://pulse:a,b@two:5673/pulse", "amqps://pulse:a,b@10.0.0.3/pulse" })]
+    [InlineData("amqp://pulse:a,b@one/pulse", new[] { "amqp://pulse:a,b@one/pulse" })]
     [InlineData("amqp://one,two", new[] { "amqp://one/", "amqp://two/" })]
     [InlineData("amqp://pulse:secret@[::1]:5672/pulse", new[] { "amqp://pulse:secret@[::1]:5672/pulse" })]
     public void A_brokers_nodes_are_read(string value, string[] expected)
