@@ -289,7 +289,7 @@ static class BillingRules
         {
             PlanVersion = said.PlanVersion ?? under.PlanVersion,
             Capabilities = said.Capabilities ?? plan?.Capabilities ?? under.Capabilities,
-            Limits = Replaced(plan?.Limits ?? under.Limits, said.Limits),
+            Limits = said.Limits ?? plan?.Limits ?? under.Limits,
             MetersEnabled = said.MetersEnabled ?? plan?.Meters ?? under.MetersEnabled,
             // Without a state, an end moves the one under it, where there is one, and that has been done already.
             TrialEndsAt = (said.SubscriptionState is null ? null : said.TrialEndsAt) ?? segment.TrialEndsAt,
@@ -314,7 +314,7 @@ static class BillingRules
         {
             PlanVersion = said.PlanVersion ?? under.PlanVersion,
             Capabilities = [.. under.Capabilities, .. said.Capabilities ?? plan?.Capabilities ?? []],
-            Limits = Raised(plan is null ? under.Limits : Most([under.Limits, Replaced(plan.Limits, said.Limits)]), said.Limits),
+            Limits = Raised(plan is null ? under.Limits : Most([under.Limits, plan.Limits]), said.Limits),
             MetersEnabled = [.. under.MetersEnabled, .. said.MetersEnabled ?? plan?.Meters ?? []],
             TrialEndsAt = better ? said.TrialEndsAt : under.TrialEndsAt,
             GraceUntil = better ? said.GraceUntil : under.GraceUntil,
@@ -370,14 +370,6 @@ static class BillingRules
     // A limit that is not there already is none, and stays none.
     static Dictionary<string, long> Raised(IReadOnlyDictionary<string, long> limits, IReadOnlyDictionary<string, long>? by) =>
         limits.ToDictionary(limit => limit.Key, limit => by?.TryGetValue(limit.Key, out var more) == true ? Math.Max(limit.Value, more) : limit.Value);
-
-    static Dictionary<string, long> Replaced(IReadOnlyDictionary<string, long> limits, IReadOnlyDictionary<string, long>? by)
-    {
-        var replaced = limits.ToDictionary(limit => limit.Key, limit => limit.Value);
-        foreach (var (name, limit) in by ?? NoLimits)
-            replaced[name] = limit;
-        return replaced;
-    }
 
     static DateTimeOffset Later(DateTimeOffset time, TimeSpan by) => DateTimeOffset.MaxValue - time < by ? DateTimeOffset.MaxValue : time + by;
 }

@@ -265,7 +265,7 @@ public sealed class BillingRulesTests
         var now = Timeline([Customer(Subscription())], [pin])[0];
         Assert.Equal(("active", "starter-1", "override", pin.Id), (now.State, now.PlanVersion, now.Source, now.OverrideId));
         Assert.Equal(["export", "projects"], now.Capabilities);
-        Assert.Equal(new Dictionary<string, long> { ["projects"] = 10, ["seats"] = 7 }, now.Limits);
+        Assert.Equal(new Dictionary<string, long> { ["seats"] = 7 }, now.Limits);
     }
 
     [Fact]
