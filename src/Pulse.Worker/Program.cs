@@ -4,6 +4,7 @@ using Pulse.Messaging;
 using Pulse.Prometheus;
 using Pulse.Worker;
 using Pulse.Worker.Audit;
+using Pulse.Worker.Billing;
 using Pulse.Worker.Invariants;
 using Pulse.Worker.Metrics;
 using Pulse.Worker.Migrations;
@@ -26,6 +27,7 @@ return await PulseProcess.RunAsync(() =>
     builder.Services.AddPulseMessaging(worker.Messaging, bus =>
     {
         ProvisioningSlice.Add(bus, settings);
+        BillingSlice.Add(bus, settings);
         MetricsSlice.Add(bus, settings);
         InvariantsSlice.Add(bus, settings);
         AuditSlice.Add(bus, settings);
