@@ -3,6 +3,7 @@ using Pulse.Hosting;
 using Pulse.Messaging;
 using Pulse.Prometheus;
 using Pulse.Worker;
+using Pulse.Worker.Audit;
 using Pulse.Worker.Invariants;
 using Pulse.Worker.Metrics;
 using Pulse.Worker.Migrations;
@@ -10,6 +11,9 @@ using Pulse.Worker.Provisioning;
 
 if (args is ["doctor", .. var options])
     return await PulseProcess.RunAsync(() => Doctor.RunAsync(options, Console.Out));
+
+if (args is ["audit", .. var words])
+    return await PulseProcess.RunAsync(() => AuditCommand.RunAsync(words, Console.Out));
 
 return await PulseProcess.RunAsync(() =>
 {
@@ -24,6 +28,7 @@ return await PulseProcess.RunAsync(() =>
         ProvisioningSlice.Add(bus, settings);
         MetricsSlice.Add(bus, settings);
         InvariantsSlice.Add(bus, settings);
+        AuditSlice.Add(bus, settings);
     });
     settings.ThrowIfInvalid();
 
