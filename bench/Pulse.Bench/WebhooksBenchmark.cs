@@ -60,7 +60,7 @@ static class WebhooksBenchmark
     const string CreateSql = """
         drop schema if exists bench cascade;
         create schema bench;
-        create table bench.events (event_id text not null primary key, body bytea not null, received_at timestamptz not null)
+        create table bench.events (event_id text not null primary key, body bytea compression lz4 not null, received_at timestamptz not null)
         """;
 
     const string InsertSql = "insert into bench.events (event_id, body, received_at) values ($1, $2, $3) on conflict (event_id) do nothing";
