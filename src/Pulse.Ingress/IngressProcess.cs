@@ -1,6 +1,10 @@
 using System.Text;
 using Pulse.Hosting;
+using Pulse.Ingress.Admin;
+using Pulse.Ingress.Billing;
 using Pulse.Ingress.Http;
+using Pulse.Ingress.Keys;
+using Pulse.Ingress.Operations;
 using Pulse.Ingress.Signups;
 using Pulse.Messaging;
 using Pulse.Prometheus;
@@ -29,7 +33,11 @@ public static class IngressProcess
         services.AddOutboxPublisher();
         services.AddExceptionHandler<Unhandled>();
         services.AddApiDocument();
+        services.AddKeys(settings);
+        services.AddOperations(settings);
         services.AddSignups(settings);
+        services.AddAdmin();
+        services.AddBilling();
         services.AddPulseMetrics();
 
         var hosted = settings.Flag("PULSE_HOSTED_MODE", otherwise: false);
@@ -50,7 +58,12 @@ public static class IngressProcess
 
         // The one gate of every hosted endpoint. Not mapped rather than refused: no method and no body can tell that it is there.
         if (hosted)
+        {
             app.MapSignups();
+            app.MapOperations();
+            app.MapAdmin();
+            app.MapBilling();
+        }
 
         return app;
     }

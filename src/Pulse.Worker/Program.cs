@@ -4,12 +4,15 @@ using Pulse.Messaging;
 using Pulse.Prometheus;
 using Pulse.Worker;
 using Pulse.Worker.Invariants;
+using Pulse.Worker.Keys;
 using Pulse.Worker.Metrics;
 using Pulse.Worker.Migrations;
 using Pulse.Worker.Provisioning;
 
 if (args is ["doctor", .. var options])
     return await PulseProcess.RunAsync(() => Doctor.RunAsync(options, Console.Out));
+if (args is ["admin-key", .. var request])
+    return await PulseProcess.RunAsync(() => AdminKeyCommand.RunAsync(request, Console.Out, Console.Error));
 
 return await PulseProcess.RunAsync(() =>
 {
