@@ -2,10 +2,12 @@ using System.Text;
 using Pulse.Hosting;
 using Pulse.Ingress.Admin;
 using Pulse.Ingress.Billing;
+using Pulse.Ingress.Entitlements;
 using Pulse.Ingress.Http;
 using Pulse.Ingress.Keys;
 using Pulse.Ingress.Operations;
 using Pulse.Ingress.Signups;
+using Pulse.Ingress.Stripe;
 using Pulse.Messaging;
 using Pulse.Prometheus;
 
@@ -38,6 +40,8 @@ public static class IngressProcess
         services.AddSignups(settings);
         services.AddAdmin();
         services.AddBilling();
+        services.AddEntitlements(settings);
+        services.AddStripeWebhooks(settings);
         services.AddPulseMetrics();
 
         var hosted = settings.Flag("PULSE_HOSTED_MODE", otherwise: false);
@@ -63,6 +67,8 @@ public static class IngressProcess
             app.MapOperations();
             app.MapAdmin();
             app.MapBilling();
+            app.MapEntitlements();
+            app.MapStripeWebhooks();
         }
 
         return app;

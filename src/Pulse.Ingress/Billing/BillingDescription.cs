@@ -31,9 +31,11 @@ static class BillingDescription
         endpoint.AddOpenApiOperationTransformer(async (operation, context, cancellationToken) =>
         {
             // The body is read by hand, for the sake of its limit, and behind the key.
-            var body = await context.GetOrCreateSchemaAsync(typeof(BillingStateRequest), null, cancellationToken);
-            body.Required?.Remove("effect");
-            body.Properties?.Remove("if_match");
+            var body = await context.GetOrCreateSchemaAsync(typeof(BillingStateParts), null, cancellationToken);
+            body.Properties ??= new Dictionary<string, IOpenApiSchema>();
+            body.Properties["effect"] = new OpenApiSchema { Description = "pin when left out. deny takes everything away, and goes with no part of a state." };
+            body.Properties["reason"] = new OpenApiSchema { Type = JsonSchemaType.String, MaxLength = BillingStateRules.ReasonMost };
+            body.Properties["expires_at"] = new OpenApiSchema { Type = JsonSchemaType.String, Format = "date-time", Description = "When it ends by itself; in the future." };
             Among(body, "effect", BillingStateRules.Effects);
             Among(body, "subscription_state", BillingStateRules.States);
             operation.RequestBody = new OpenApiRequestBody

@@ -62,8 +62,9 @@ static class BillingEndpoints
     static async Task<Results<Ok<BillingStateResult>, Accepted<OperationStatus>, ProblemHttpResult>> SetAsync(
         HttpContext context, string org_id, NpgsqlDataSource dataSource, OperationIntake intake, TimeProvider clock, CancellationToken cancellationToken)
     {
-        if (await RefusalAsync(org_id, dataSource, cancellationToken) is { } refusal)
-            return refusal.On(context);
+        var (row, refusal) = await FindAsync(org_id, dataSource, cancellationToken);
+        if (row is null)
+            return refusal!.On(context);
 
         var (body, unreadable) = await JsonObjectBody.ReadAsync(context);
         using (body)
@@ -73,40 +74,44 @@ static class BillingEndpoints
             if (BillingStateRules.Parse(body!.RootElement, clock.GetUtcNow(), out var errors) is not { } request)
                 return Invalid(errors).On(context);
             // A plan by its name alone says what it gives.
-            if (request is { PlanVersion: { } plan, Capabilities: null } && !await BillingStateTable.IsPlanAsync(dataSource, plan, cancellationToken))
+            if (request.State is { PlanVersion: { } plan, Capabilities: null } && !await BillingStateTable.IsPlanAsync(dataSource, plan, cancellationToken))
                 return Invalid(BillingStateRules.UnknownPlan(plan)).On(context);
 
             return await SubmitAsync(
-                context, intake, Set, OrgAddress.Parse(org_id)!.Value,
+                context, intake, Set, row,
                 version => JsonSerializer.Serialize(request with { IfMatch = version }, BillingJson.Default.BillingStateRequest),
                 (operation, org) => new SetBillingState { OperationId = operation, OrgId = org }, cancellationToken);
         }
     }
 
     static async Task<Results<Ok<BillingStateResult>, Accepted<OperationStatus>, ProblemHttpResult>> RevokeAsync(
-        HttpContext context, string org_id, NpgsqlDataSource dataSource, OperationIntake intake, CancellationToken cancellationToken) =>
-        await RefusalAsync(org_id, dataSource, cancellationToken) is { } refusal
-            ? refusal.On(context)
+        HttpContext context, string org_id, NpgsqlDataSource dataSource, OperationIntake intake, CancellationToken cancellationToken)
+    {
+        var (row, refusal) = await FindAsync(org_id, dataSource, cancellationToken);
+        return row is null
+            ? refusal!.On(context)
             : await SubmitAsync(
-                context, intake, Revoke, OrgAddress.Parse(org_id)!.Value,
+                context, intake, Revoke, row,
                 version => JsonSerializer.Serialize(new BillingOverrideRevocation { IfMatch = version }, BillingJson.Default.BillingOverrideRevocation),
                 (operation, org) => new RevokeBillingOverride { OperationId = operation, OrgId = org }, cancellationToken);
+    }
 
     // Looked at here so that a mistyped id does not wait for a worker. That it is still there, and still of the version asked for, the worker
     // sees under its lock.
-    static async Task<Problem?> RefusalAsync(string address, NpgsqlDataSource dataSource, CancellationToken cancellationToken)
+    static async Task<(EntitlementRow? Row, Problem? Refusal)> FindAsync(string address, NpgsqlDataSource dataSource, CancellationToken cancellationToken)
     {
         if (OrgAddress.Parse(address) is not { } id)
-            return Problem.NotFound();
+            return (null, Problem.NotFound());
         if (id == OrgAddress.DefaultId)
-            return new Problem(StatusCodes.Status400BadRequest, "default_org_immutable", "The platform's own organization stays as it is",
-                "It has no billing, and can't be given any.");
+            return (null, new Problem(StatusCodes.Status400BadRequest, "default_org_immutable", "The platform's own organization stays as it is",
+                "It has no billing, and can't be given any."));
 
-        return await BillingStateTable.FindAsync(dataSource, id, cancellationToken) is null ? Problem.NotFound() : null;
+        var row = await BillingStateTable.FindAsync(dataSource, id, cancellationToken);
+        return (row, row is null ? Problem.NotFound() : null);
     }
 
     static async Task<Results<Ok<BillingStateResult>, Accepted<OperationStatus>, ProblemHttpResult>> SubmitAsync<T>(
-        HttpContext context, OperationIntake intake, OperationKind kind, Guid orgId, Func<long?, string> request, Func<Guid, Guid, T> command,
+        HttpContext context, OperationIntake intake, OperationKind kind, EntitlementRow row, Func<long?, string> request, Func<Guid, Guid, T> command,
         CancellationToken cancellationToken)
         where T : class
     {
@@ -116,8 +121,12 @@ static class BillingEndpoints
         if (OperationKey.Read(context.Request.Headers[OperationKey.Header], caller, out var keyedId) is { } unkeyed)
             return unkeyed.On(context);
 
-        var outcome = await intake.SubmitAsync(kind, orgId, request(version), operation => command(operation, orgId), caller, keyedId, cancellationToken);
-        return outcome.Answer(context, BillingJson.Default.BillingStateResult, state => Tag(context, state));
+        var outcome = await intake.SubmitAsync(kind, row.OrgId, request(version), operation => command(operation, row.OrgId), caller, keyedId, cancellationToken);
+        return outcome.Answer(context, BillingJson.Default.BillingStateResult, state =>
+        {
+            Tag(context, state);
+            return BillingStateRules.Under(row.Lifecycle, state);
+        });
     }
 
     static void Tag(HttpContext context, BillingStateResult state) => context.Response.Headers.ETag = IfMatch.ETag(state.Version);

@@ -6,6 +6,7 @@ namespace Pulse.Ingress.Billing;
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(BillingStateRequest))]
+[JsonSerializable(typeof(BillingStateParts))]
 [JsonSerializable(typeof(BillingOverrideRevocation))]
 [JsonSerializable(typeof(BillingStateResult))]
 [JsonSerializable(typeof(BillingExplanation))]

@@ -23,7 +23,7 @@ static partial class BillingStateRules
     public static BillingStateRequest? Parse(JsonElement body, DateTimeOffset now, out OrderedDictionary<string, string[]> errors)
     {
         errors = [];
-        var request = new BillingStateRequest { Effect = "pin" };
+        var request = new BillingStateRequest { Effect = "pin", State = new BillingStateParts() };
         if (JsonObjectBody.Fields(body) is not { } fields)
         {
             errors["body"] = ["A field's name is not text."];
@@ -60,25 +60,25 @@ static partial class BillingStateRules
                 return JsonObjectBody.Text(value) is { } effect && Effects.Contains(effect) ? request with { Effect = effect } : null;
             case "subscription_state":
                 mistake = $"subscription_state is one of {string.Join(", ", States)}.";
-                return JsonObjectBody.Text(value) is { } state && States.Contains(state) ? request with { SubscriptionState = state } : null;
+                return JsonObjectBody.Text(value) is { } state && States.Contains(state) ? request with { State = request.State with { SubscriptionState = state } } : null;
             case "plan_version":
                 mistake = $"plan_version is a text of 1 to {NameMost} characters.";
-                return JsonObjectBody.Text(value) is { } plan && IsName(plan) ? request with { PlanVersion = plan } : null;
+                return JsonObjectBody.Text(value) is { } plan && IsName(plan) ? request with { State = request.State with { PlanVersion = plan } } : null;
             case "capabilities":
                 mistake = NamesMistake(name);
-                return Names(value) is { } capabilities ? request with { Capabilities = capabilities } : null;
+                return Names(value) is { } capabilities ? request with { State = request.State with { Capabilities = capabilities } } : null;
             case "meters_enabled":
                 mistake = NamesMistake(name);
-                return Names(value) is { } meters ? request with { MetersEnabled = meters } : null;
+                return Names(value) is { } meters ? request with { State = request.State with { MetersEnabled = meters } } : null;
             case "limits":
                 mistake = $"limits is an object of at most {NamesMost} whole numbers from 0, each under a name of 1 to {NameMost} characters.";
-                return Limits(value) is { } limits ? request with { Limits = limits } : null;
+                return Limits(value) is { } limits ? request with { State = request.State with { Limits = limits } } : null;
             case "trial_ends_at":
                 mistake = TimeMistake(name);
-                return Time(value) is { } trial ? request with { TrialEndsAt = trial } : null;
+                return Time(value) is { } trial ? request with { State = request.State with { TrialEndsAt = trial } } : null;
             case "grace_until":
                 mistake = TimeMistake(name);
-                return Time(value) is { } grace ? request with { GraceUntil = grace } : null;
+                return Time(value) is { } grace ? request with { State = request.State with { GraceUntil = grace } } : null;
             case "expires_at":
                 mistake = TimeMistake(name) + " It is in the future.";
                 return Time(value) is { } end && end > now ? request with { ExpiresAt = end } : null;
@@ -94,10 +94,8 @@ static partial class BillingStateRules
 
     static void Together(BillingStateRequest request, OrderedDictionary<string, string[]> errors)
     {
-        var sets = request is not
-        {
-            SubscriptionState: null, PlanVersion: null, Capabilities: null, Limits: null, MetersEnabled: null, TrialEndsAt: null, GraceUntil: null,
-        };
+        // With no part given.
+        var sets = request.State != new BillingStateParts();
         if (request.Effect == "deny" && sets)
             errors["effect"] = ["deny takes everything away: it goes with reason and expires_at only."];
         if (request.Effect != "deny" && !sets)
@@ -162,19 +160,23 @@ static partial class BillingStateRules
     /// <summary>The billing state as it is effective: an organization that is not active may do nothing, whatever was paid.</summary>
     public static BillingStateResult Effective(TimelineSegment segment, string lifecycle, long version)
     {
-        var denied = lifecycle != "active";
-        var nothing = denied || segment.State is "expired" or "suspended";
-        return new BillingStateResult
+        var nothing = segment.State is "expired" or "suspended";
+        return Under(lifecycle, new BillingStateResult
         {
             Capabilities = nothing ? [] : segment.Capabilities,
             Limits = segment.Limits,
             MetersEnabled = nothing ? [] : segment.MetersEnabled,
             PlanVersion = segment.PlanVersion,
-            SubscriptionState = denied ? "suspended" : segment.State,
+            SubscriptionState = segment.State,
             TrialEndsAt = segment.TrialEndsAt,
             GraceUntil = segment.GraceUntil,
-            Source = denied ? "lifecycle" : segment.Source,
+            Source = segment.Source,
             Version = version,
-        };
+        });
     }
+
+    /// <summary>What is left of a billing state by the organization's own status.</summary>
+    public static BillingStateResult Under(string lifecycle, BillingStateResult state) => lifecycle == "active"
+        ? state
+        : state with { Capabilities = [], MetersEnabled = [], SubscriptionState = "suspended", Source = "lifecycle" };
 }
