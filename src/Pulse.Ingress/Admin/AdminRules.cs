@@ -26,7 +26,9 @@ static class AdminRules
             errors["q"] = [$"q is the beginning of a name or of an email, 1 to {SearchMost} characters."];
 
         var place = search is null ? Place.Newest : Place.FirstName;
-        if (One(query, "cursor", errors) is { } cursor && Place.Read(cursor, search is not null) is var read && (place = read!) is null)
+        if (One(query, "cursor", errors) is { } cursor)
+            place = Place.Read(cursor, search is not null);
+        if (place is null)
             errors["cursor"] = ["cursor is not one that this list gave."];
 
         return errors.Count > 0 ? null : new OrganizationQuery(status, search, limit, place!);

@@ -21,16 +21,16 @@ static class OperationAnswers
     {
         switch (outcome)
         {
-            case OperationOutcome.Completed({ Status: "succeeded", Result: { } json }):
-                var body = json.Deserialize(result) ?? throw new JsonException("An operation's result is null.");
+            case OperationOutcome.Completed({ Status: "succeeded" } operation):
+                var body = operation.Result?.Deserialize(result) ?? throw new JsonException("An operation succeeded without the result that its command answers with.");
                 return TypedResults.Ok(present is null ? body : present(body));
 
             case OperationOutcome.Completed({ Problem: var problem }):
                 return Refusal(problem ?? new OperationProblem(StatusCodes.Status409Conflict, "refused", "It was refused.")).On(context);
 
-            case OperationOutcome.Pending(var operation):
+            case OperationOutcome.Pending(var pending):
                 context.Response.Headers.RetryAfter = 1.ToString(CultureInfo.InvariantCulture);
-                return TypedResults.Accepted($"{OperationEndpoints.Path}/{operation.OperationId}", OperationStatus.Of(operation));
+                return TypedResults.Accepted($"{OperationEndpoints.Path}/{pending.OperationId}", OperationStatus.Of(pending));
 
             default:
                 return new Problem(StatusCodes.Status422UnprocessableEntity, "idempotency_key_reused", "The key was used before",
