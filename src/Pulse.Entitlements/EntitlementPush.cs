@@ -40,8 +40,7 @@ sealed partial class EntitlementPush(NpgsqlDataSource dataSource, EntitlementRea
 
     async Task ListenAsync(CancellationToken cancellationToken)
     {
-        // Bounded each by itself: a server that is frozen takes a connection and answers nothing.
-        await using var connection = await dataSource.OpenConnectionAsync(cancellationToken).AsTask().WaitAsync(Patience, clock, cancellationToken).ConfigureAwait(false);
+        await using var connection = await OpenAsync(cancellationToken).ConfigureAwait(false);
         connection.Notification += (_, announced) => Hear(announced.Payload);
         try
         {
@@ -59,6 +58,14 @@ sealed partial class EntitlementPush(NpgsqlDataSource dataSource, EntitlementRea
                 await RunAsync(connection, UnlistenSql, CancellationToken.None).ConfigureAwait(false);
             throw;
         }
+    }
+
+    // A server that is frozen takes a connection and answers nothing.
+    async Task<NpgsqlConnection> OpenAsync(CancellationToken cancellationToken)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        patience.CancelAfter(Patience);
+        return await dataSource.OpenConnectionAsync(patience.Token).ConfigureAwait(false);
     }
 
     TimeSpan Patience => options.Timeout * 2;

@@ -149,6 +149,9 @@ public sealed class EntitlementReader : IDisposable
 
     internal void Listening() => _store.Listening();
 
+    /// <summary>How often the announcements began to be heard.</summary>
+    internal int Generation => _store.Generation;
+
     internal long Reads(Freshness freshness) => _counters.Of(freshness);
 
     /// <summary>What can be answered without waiting; else the entry is what to wait for.</summary>

@@ -113,13 +113,14 @@ sealed partial class EntitlementStore(NpgsqlDataSource dataSource, EntitlementOp
     async Task ReadAsync(List<Entry> group)
     {
         var announced = group.ConvertAll(entry => entry.Announced);
+        var readAt = clock.GetUtcNow().UtcTicks;
         var told = false;
         try
         {
             if (Volatile.Read(ref _lost) >= LostMost)
                 throw new TimeoutException("Earlier queries have not come back yet.");
 
-            var query = QueryAsync(group);
+            var query = QueryAsync(group, readAt);
             try
             {
                 // The deadline is kept here: a server that is frozen does not hear that a query is cancelled.
@@ -141,14 +142,13 @@ sealed partial class EntitlementStore(NpgsqlDataSource dataSource, EntitlementOp
         }
 
         for (var i = 0; i < group.Count; i++)
-            Finish(group[i], announced[i], told);
+            Finish(group[i], announced[i], readAt, told);
     }
 
-    async Task QueryAsync(List<Entry> group)
+    async Task QueryAsync(List<Entry> group, long readAt)
     {
         Interlocked.Increment(ref _queries);
         var generation = Generation;
-        var readAt = clock.GetUtcNow().UtcTicks;
         var missing = group.ToDictionary(entry => entry.OrgId);
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
         // Beyond the deadline, so that what comes a little late is still of use.
@@ -166,7 +166,7 @@ sealed partial class EntitlementStore(NpgsqlDataSource dataSource, EntitlementOp
             entry.Fill(new Known { Exists = false, ReadAt = readAt, Generation = generation }, options.Stale.Ticks);
     }
 
-    void Finish(Entry entry, long announced, bool told)
+    void Finish(Entry entry, long announced, long readAt, bool told)
     {
         TaskCompletionSource<bool>? pending;
         lock (entry)
@@ -177,10 +177,10 @@ sealed partial class EntitlementStore(NpgsqlDataSource dataSource, EntitlementOp
 
         // A row that could not be understood tells nothing.
         pending!.TrySetResult(told && entry.Known is not null);
-        if (!told || entry.Known is not { } known || (known.Version >= entry.Announced && known.Generation == Generation))
+        if (!told || (entry.Known is { } known && known.ReadAt >= readAt && known.Version >= entry.Announced && known.Generation == Generation))
             return;
 
-        // Announced while the query ran: once more, at once. Announced before it began: what was read is behind, and may be for long.
+        // Announced while the query ran: once more, at once. Else what was read is behind, or can't be understood, and that may last.
         if (entry.Announced > announced)
             _ = Enqueue(entry);
         else

@@ -22,7 +22,7 @@ sealed class TimelineJson
             foreach (var element in document.RootElement.EnumerateArray())
             {
                 // A trial without an end is followed by a segment that begins never.
-                if (Time(element, "from") is { } from)
+                if (Time(element.GetProperty("from")) is { } from)
                     segments.Add(Read(element, from));
             }
 
@@ -46,16 +46,17 @@ sealed class TimelineJson
             Capabilities = Alike("c", element.GetProperty("capabilities"), array => Texts(array).ToFrozenSet(StringComparer.Ordinal)),
             Limits = Alike("l", element.GetProperty("limits"), limits => limits.EnumerateObject().ToFrozenDictionary(limit => limit.Name, limit => limit.Value.GetInt64(), StringComparer.Ordinal)),
             Meters = Alike("m", element.GetProperty("meters_enabled"), array => Texts(array).ToArray()),
-            TrialEndsAt = Time(element, "trial_ends_at"),
-            GraceUntil = Time(element, "grace_until"),
+            TrialEndsAt = Optional(element, "trial_ends_at"),
+            GraceUntil = Optional(element, "grace_until"),
             Source = Alike(element.GetProperty("source").GetString()!),
         };
     }
 
     static IEnumerable<string> Texts(JsonElement array) => array.EnumerateArray().Select(text => text.GetString()!);
 
-    static DateTimeOffset? Time(JsonElement element, string name) =>
-        element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value.GetDateTimeOffset().ToUniversalTime() : null;
+    static DateTimeOffset? Optional(JsonElement element, string name) => element.TryGetProperty(name, out var value) ? Time(value) : null;
+
+    static DateTimeOffset? Time(JsonElement value) => value.ValueKind == JsonValueKind.Null ? null : value.GetDateTimeOffset().ToUniversalTime();
 
     string Alike(string text) => (string)Alike("s" + text, text);
 

@@ -32,7 +32,8 @@ static class StripeEventTable
     };
 
     /// <summary>For <see cref="Pulse.Messaging.Outbox.OutboxPublisher"/>: which of the events need no message any more.</summary>
-    public const string CompletedSql = "select event_id from pulse.stripe_events where event_id = any($12) and status in ('applied', 'ignored')";
+    /// <remarks>The parameter stands in a select of its own: otherwise Postgres would count its elements, and plan anew for each group.</remarks>
+    public const string CompletedSql = "select event_id from pulse.stripe_events where event_id = any((select $12)::text[]) and status in ('applied', 'ignored')";
 
     static NpgsqlParameter<T[]> Array<T>(IReadOnlyList<StripeEvent> events, NpgsqlDbType type, Func<StripeEvent, T> value)
     {

@@ -10,8 +10,8 @@ namespace Pulse.Ingress.Stripe;
 /// </summary>
 /// <remarks>
 /// Nobody waits for a group to fill. While one is at the server the next gathers, so a group is as large as the load makes it, and a
-/// lone event is stored at once. When Postgres refuses a group, each of it is done again alone; when Postgres is gone, whoever waits
-/// is told so, and does not find it out once more.
+/// lone event is stored at once. When Postgres refuses a group it is done again in halves, so that no event suffers from its
+/// neighbours; when Postgres is gone, whoever waits is told so, and does not find it out once more.
 /// </remarks>
 sealed class StripeIntake(NpgsqlDataSource dataSource, OutboxPublisher publisher, StripeWebhookOptions options, TimeProvider clock)
 {
@@ -70,8 +70,8 @@ sealed class StripeIntake(NpgsqlDataSource dataSource, OutboxPublisher publisher
         catch (NpgsqlException exception) when (!Unhandled.IsUnavailable(exception) && group.Count > 1)
         {
             // The server refused, so nothing was committed.
-            foreach (var member in group)
-                await StoreAsync([member]);
+            await StoreAsync(group[..(group.Count / 2)]);
+            await StoreAsync(group[(group.Count / 2)..]);
         }
         catch (Exception exception)
         {

@@ -24,7 +24,7 @@ sealed record Delivery
         $$"""{"id":"{{Id}}","object":"event","api_version":"2025-03-31.basil","created":1760000000,"type":"{{Type}}","livemode":false,"data":{"object":{"id":"sub_1"} } }""");
 
     public static string Sign(string secret, string time, byte[] body) =>
-        Convert.ToHexStringLower(HMACSHA256.HashData(Encoding.UTF8.GetBytes(secret), [.. Encoding.UTF8.GetBytes(time + "."), .. body]));
+        Convert.ToHexStringLower(HMACSHA256.HashData(Encoding.UTF8.GetBytes(secret), (byte[])[.. Encoding.UTF8.GetBytes(time + "."), .. body]));
 
     public string Header(DateTimeOffset now)
     {
