@@ -5,7 +5,7 @@ command_test() {
   local passed=0 failed=0 skipped=0 results
   # The servers of the tests are their own, whatever runs beside them.
   unset PULSE_POSTGRES PULSE_POSTGRES_INGRESS PULSE_POSTGRES_ADMIN PULSE_RABBITMQ PULSE_RABBITMQ_MANAGEMENT \
-    PULSE_INGRESS_URL PULSE_WORKER_URL
+    PULSE_INGRESS_URL PULSE_WORKER_URL PULSE_STRIPE_URL PULSE_STRIPE_API_BASE PULSE_STRIPE_API_KEY PULSE_STRIPE_WEBHOOK_SECRET PULSE_PLANS_FILE
   STATE=$ROOT/.pulse/test
   export PULSE_STATE=$STATE PULSE_TEST_STATE=$STATE
   if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then set -- --filter "FullyQualifiedName~$1" "${@:2}"; fi
