@@ -27,7 +27,7 @@ compose_up() {
   fi
   compose_pids "$@"
   case " $* " in
-    *' ingress '*) publish both_values ;;
+    *' ingress '*) ensure_keys && publish both_values ;;
     *) publish server_values ;;
   esac
 }

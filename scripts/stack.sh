@@ -23,7 +23,7 @@ publish() {
   write_env "${values[@]}"
 }
 
-both_values() { process_values; server_values; }
+both_values() { process_values; server_values; key_values; }
 
 # The processes that were started here, alive or not.
 started() {
@@ -160,6 +160,7 @@ bring_up() {
   start_process worker
   start_process ingress
   wait_ready stripe worker ingress || fail "Pulse did not start. The whole logs are in $STATE/logs."
+  ensure_keys
   publish both_values
 }
 

@@ -1,6 +1,11 @@
 using System.Text;
 using Pulse.Hosting;
+using Pulse.Ingress.Admin;
+using Pulse.Ingress.Billing;
+using Pulse.Ingress.Entitlements;
 using Pulse.Ingress.Http;
+using Pulse.Ingress.Keys;
+using Pulse.Ingress.Operations;
 using Pulse.Ingress.Signups;
 using Pulse.Ingress.Stripe;
 using Pulse.Messaging;
@@ -30,7 +35,12 @@ public static class IngressProcess
         services.AddOutboxPublisher();
         services.AddExceptionHandler<Unhandled>();
         services.AddApiDocument();
+        services.AddKeys(settings);
+        services.AddOperations(settings);
         services.AddSignups(settings);
+        services.AddAdmin();
+        services.AddBilling();
+        services.AddEntitlements(settings);
         services.AddStripeWebhooks(settings);
         services.AddPulseMetrics();
 
@@ -54,6 +64,10 @@ public static class IngressProcess
         if (hosted)
         {
             app.MapSignups();
+            app.MapOperations();
+            app.MapAdmin();
+            app.MapBilling();
+            app.MapEntitlements();
             app.MapStripeWebhooks();
         }
 

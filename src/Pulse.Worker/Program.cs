@@ -6,13 +6,15 @@ using Pulse.Worker;
 using Pulse.Worker.Audit;
 using Pulse.Worker.Billing;
 using Pulse.Worker.Invariants;
+using Pulse.Worker.Keys;
 using Pulse.Worker.Metrics;
 using Pulse.Worker.Migrations;
 using Pulse.Worker.Provisioning;
 
 if (args is ["doctor", .. var options])
     return await PulseProcess.RunAsync(() => Doctor.RunAsync(options, Console.Out));
-
+if (args is ["admin-key", .. var request])
+    return await PulseProcess.RunAsync(() => AdminKeyCommand.RunAsync(request, Console.Out, Console.Error));
 if (args is ["audit", .. var words])
     return await PulseProcess.RunAsync(() => AuditCommand.RunAsync(words, Console.Out));
 

@@ -3,6 +3,8 @@ using System.Security.Cryptography;
 using Npgsql;
 using Pulse.Hosting;
 using Pulse.Messaging.Schema;
+using Pulse.Worker.Keys;
+using Pulse.Worker.Provisioning;
 using Xunit;
 
 namespace Pulse.Testing;
@@ -74,6 +76,40 @@ public class TestPostgres : IAsyncLifetime
             command.Parameters.Add(new NpgsqlParameter { Value = parameter });
 
         return (T)(await command.ExecuteScalarAsync())!;
+    }
+
+    /// <summary>A new key with these scopes, as <c>./pulse admin-key create</c> makes one.</summary>
+    /// <param name="clock">Null: the system's.</param>
+    /// <param name="expires">From now; null for never.</param>
+    /// <param name="scopes">At least one.</param>
+    public async Task<string> KeyAsync(TimeProvider? clock, TimeSpan? expires, params string[] scopes)
+    {
+        await using var output = new StringWriter();
+        await AdminKeyCommand.RunAsync(new KeyRequest.Create(scopes, "test", expires), Worker, clock ?? TimeProvider.System, output, TextWriter.Null);
+        return output.ToString().Trim();
+    }
+
+    /// <summary>A new key with these scopes, without an end.</summary>
+    public Task<string> KeyAsync(params string[] scopes) => KeyAsync(null, null, scopes);
+
+    /// <summary>Provisions a signup that was accepted, as the worker's saga does.</summary>
+    public async Task<Guid> ProvisionAsync(Guid signupId, TimeProvider clock)
+    {
+        var now = clock.GetUtcNow();
+        var orgId = Guid.CreateVersion7(now);
+        await using var connection = await Worker.OpenConnectionAsync();
+        await TenantTable.CreateAsync(connection, signupId, orgId, Guid.CreateVersion7(now), now, now.AddDays(14), CancellationToken.None);
+        return orgId;
+    }
+
+    /// <summary>Runs a statement as the worker's role.</summary>
+    public async Task RunAsync(string sql, params object[] parameters)
+    {
+        await using var command = Worker.CreateCommand(sql);
+        foreach (var parameter in parameters)
+            command.Parameters.Add(new NpgsqlParameter { Value = parameter });
+
+        await command.ExecuteNonQueryAsync();
     }
 
     /// <inheritdoc />

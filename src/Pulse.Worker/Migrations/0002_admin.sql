@@ -98,7 +98,19 @@ left join lateral (
     order by m.created_at, u.user_id limit 1) u on true;
 
 create index organizations_created_at on pulse.organizations (created_at, org_id);
+-- Most are active: these are the ones that somebody looks for by their status.
+create index organizations_not_active on pulse.organizations (status, created_at, org_id) where status <> 'active';
+
+-- What an organization is looked for by: the beginning of its name, or of its owner's email. Read in the order of an index each, so
+-- that a page costs a page, however many there are and however many of them match. By bytes, whatever the database's collation.
+create index organizations_name on pulse.organizations ((lower(name) collate "C"), org_id);
+create index users_email on pulse.users ((email_normalized collate "C"));
+create view pulse.organization_names_v1 as
+select lower(name) collate "C" as key, org_id, status from pulse.organizations;
+create view pulse.organization_owners_v1 as
+select u.email_normalized collate "C" as key, m.org_id, u.email
+from pulse.users u join pulse.memberships m using (user_id) where m.role = 'owner';
 
 grant select (key_id, secret_hash, scopes, expires_at, revoked_at) on pulse.admin_keys to pulse_ingress;
 grant select, insert on pulse.operations to pulse_ingress;
-grant select on pulse.organizations_v1, pulse.audit_log to pulse_ingress;
+grant select on pulse.organizations_v1, pulse.organization_names_v1, pulse.organization_owners_v1, pulse.audit_log to pulse_ingress;

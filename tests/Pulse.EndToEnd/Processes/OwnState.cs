@@ -14,7 +14,8 @@ sealed class OwnState
     public string this[string name] => _env[name];
 
     /// <summary>Runs the script, which has to succeed, and reads what it says is running.</summary>
-    public async Task RunAsync(string[] arguments, params (string Name, string Value)[] variables)
+    /// <returns>What it printed.</returns>
+    public async Task<string> RunAsync(string[] arguments, params (string Name, string Value)[] variables)
     {
         var start = new ProcessStartInfo(Path.Combine(TestServers.Root, "pulse"), arguments)
         {
@@ -39,6 +40,7 @@ sealed class OwnState
                 .Select(line => line.Split('=', 2))
                 .Where(parts => parts.Length == 2)
                 .ToDictionary(parts => parts[0], parts => parts[1].Trim('\'', '"'));
+        return said[0];
     }
 
     /// <summary>Starts it again, dead or alive, with these variables over the usual ones.</summary>

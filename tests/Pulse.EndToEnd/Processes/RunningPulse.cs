@@ -119,6 +119,22 @@ public sealed class RunningPulse : IAsyncLifetime
         return last.OrgId;
     }
 
+    /// <summary>A request with a key; without one, that of an operator who may everything.</summary>
+    public async Task<HttpResponseMessage> SendAsync(string method, string path, string? json = null, string? key = null, params (string Name, string Value)[] headers)
+    {
+        using var request = new HttpRequestMessage(new HttpMethod(method), path);
+        request.Headers.Add("Authorization", $"Bearer {key ?? this["PULSE_ADMIN_KEY"]}");
+        foreach (var (name, value) in headers)
+            request.Headers.TryAddWithoutValidation(name, value);
+        if (json is not null)
+            request.Content = new StringContent(json, Encoding.UTF8, "application/json");
+
+        return await _http!.SendAsync(request);
+    }
+
+    /// <summary>What <c>./pulse</c> prints for these arguments.</summary>
+    public Task<string> ScriptAsync(params string[] arguments) => _state.RunAsync(arguments);
+
     // --- the database, as the worker's role -----------------------------------------------------------------------------
 
     /// <summary>The one value of a query.</summary>

@@ -10,7 +10,8 @@ public sealed class ApiDocumentTests(TestPostgres postgres) : IngressTests(postg
         var document = await answer.Json();
 
         var paths = document.GetProperty("paths");
-        Assert.Equal(["/api/public/signup", "/api/public/signup/{signup_id}"], paths.EnumerateObject().Select(path => path.Name).Order());
+        Assert.Equal(["/api/public/signup", "/api/public/signup/{signup_id}"],
+            paths.EnumerateObject().Select(path => path.Name).Where(path => path.StartsWith("/api/public/", StringComparison.Ordinal)).Order());
 
         var post = paths.GetProperty("/api/public/signup").GetProperty("post");
         Assert.Equal(["202", "400", "409", "413", "422", "429", "503"], post.GetProperty("responses").EnumerateObject().Select(response => response.Name).Order());

@@ -1,0 +1,57 @@
+using Microsoft.OpenApi;
+
+namespace Pulse.Ingress.Admin;
+
+/// <summary>What the API document says of these endpoints beyond their signatures.</summary>
+static class AdminDescription
+{
+    public static void DescribeList(this RouteHandlerBuilder endpoint)
+    {
+        endpoint.WithName("organizations").WithTags("Organizations")
+            .WithSummary("Organizations, in parts.")
+            .WithDescription("The newest first. With q, by name and then by the owner's email.");
+        endpoint.ProducesProblem(StatusCodes.Status400BadRequest);
+        Query(endpoint,
+            ("status", "Only these.", new OpenApiSchema { Type = JsonSchemaType.String, Enum = [.. AdminRules.Statuses.Select(status => (System.Text.Json.Nodes.JsonNode)status)] }),
+            ("q", "Only those whose name, or whose owner's email, begins so, in small or capital letters.", new OpenApiSchema { Type = JsonSchemaType.String, MinLength = 1, MaxLength = AdminRules.SearchMost }),
+            Limit, After);
+    }
+
+    public static void DescribeFind(this RouteHandlerBuilder endpoint)
+    {
+        endpoint.WithName("organization").WithTags("Organizations").WithSummary("One organization.")
+            .WithDescription("org_id is a UUID of version 7, or default for the platform's own.");
+        endpoint.ProducesProblem(StatusCodes.Status404NotFound);
+    }
+
+    public static void DescribeAudit(this RouteHandlerBuilder endpoint)
+    {
+        endpoint.WithName("audit").WithTags("Organizations")
+            .WithSummary("Who changed what of an organization, the newest first.")
+            .WithDescription("actor is key:<id>, oidc:<subject>, or what did it by itself: stripe, clock, reconciliation, plans, cli.");
+        endpoint.ProducesProblem(StatusCodes.Status400BadRequest);
+        endpoint.ProducesProblem(StatusCodes.Status404NotFound);
+        Query(endpoint, Limit, After);
+    }
+
+    static (string, string, OpenApiSchema) Limit => ("limit", "How many.", new OpenApiSchema
+    {
+        Type = JsonSchemaType.Integer,
+        Minimum = "1",
+        Maximum = AdminRules.LimitMost.ToString(System.Globalization.CultureInfo.InvariantCulture),
+        Default = AdminRules.LimitDefault,
+    });
+
+    static (string, string, OpenApiSchema) After => ("cursor", "next_cursor of the part before.", new OpenApiSchema { Type = JsonSchemaType.String });
+
+    // They are read by hand: what the framework refuses is refused before the key is looked at.
+    static void Query(RouteHandlerBuilder endpoint, params (string Name, string Description, OpenApiSchema Schema)[] parameters) =>
+        endpoint.AddOpenApiOperationTransformer((operation, _, _) =>
+        {
+            operation.Parameters ??= [];
+            foreach (var (name, description, schema) in parameters)
+                operation.Parameters.Add(new OpenApiParameter { Name = name, In = ParameterLocation.Query, Description = description, Schema = schema });
+
+            return Task.CompletedTask;
+        });
+}

@@ -1,0 +1,50 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Pulse.Ingress.Admin;
+
+/// <summary>An organization as operators see it.</summary>
+sealed record Organization
+{
+    /// <summary>Its id; <c>default</c> for the platform's own.</summary>
+    public required string OrgId { get; init; }
+    public required string Name { get; init; }
+
+    /// <summary>active, suspended or pending_deletion.</summary>
+    public required string Status { get; init; }
+
+    /// <summary>Null for the platform's own: it has no owner.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.Never)]
+    public required string? OwnerEmail { get; init; }
+    public required DateTime CreatedAt { get; init; }
+}
+
+/// <summary>One change.</summary>
+sealed record AuditEntry
+{
+    public required long Id { get; init; }
+    public required DateTime At { get; init; }
+
+    /// <summary><c>key:&lt;id&gt;</c>, <c>oidc:&lt;subject&gt;</c>, or what did it by itself: stripe, clock, reconciliation, plans, cli.</summary>
+    public required string Actor { get; init; }
+    public required string Action { get; init; }
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.Never)]
+    public required JsonElement? Before { get; init; }
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.Never)]
+    public required JsonElement? After { get; init; }
+
+    /// <summary>The operation, message or event that brought it about.</summary>
+    public string? Cause { get; init; }
+}
+
+/// <summary>A part of a list.</summary>
+/// <param name="Items">In the list's order.</param>
+/// <param name="NextCursor">What asks for the next part; null when this is the last.</param>
+sealed record Page<T>(IReadOnlyList<T> Items, [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? NextCursor)
+{
+    /// <summary>Of what was read: one more than wanted, if there is more.</summary>
+    public static Page<T> Of<TRow>(IReadOnlyList<TRow> rows, int limit, Func<TRow, T> item, Func<TRow, string> cursor) =>
+        new([.. rows.Take(limit).Select(item)], rows.Count > limit ? cursor(rows[limit - 1]) : null);
+}

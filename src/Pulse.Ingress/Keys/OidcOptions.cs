@@ -1,0 +1,32 @@
+using Pulse.Hosting;
+
+namespace Pulse.Ingress.Keys;
+
+/// <summary>Whose tokens are believed beside our own keys.</summary>
+/// <param name="Authority">The issuer; its discovery document names its keys.</param>
+/// <param name="Audience">What a token must be meant for.</param>
+sealed record OidcOptions(Uri Authority, string Audience)
+{
+    /// <summary>Null: no tokens but our own keys.</summary>
+    public static OidcOptions? Read(Settings settings)
+    {
+        const string authorityName = "PULSE_OIDC_AUTHORITY";
+        const string audienceName = "PULSE_OIDC_AUDIENCE";
+        var (authority, audience) = (settings.Optional(authorityName), settings.Optional(audienceName));
+        if (authority is null && audience is null)
+            return null;
+
+        if (audience is null)
+            settings.Mistake(audienceName, $"is not set, but {authorityName} is: a token that was meant for another program would be taken.");
+        if (authority is null)
+            settings.Mistake(authorityName, $"is not set, but {audienceName} is. It is the issuer's address, such as https://login.example.org/realms/platform.");
+
+        // In the clear, whoever is on the way could hand out keys of his own.
+        if (Uri.TryCreate(authority?.TrimEnd('/'), UriKind.Absolute, out var url) && (url.Scheme == "https" || (url.Scheme == "http" && url.IsLoopback)))
+            return audience is null ? null : new OidcOptions(url, audience);
+
+        if (authority is not null)
+            settings.Mistake(authorityName, $"is '{authority}', but must be an https address such as https://login.example.org/realms/platform.");
+        return null;
+    }
+}
