@@ -3,6 +3,7 @@ using Pulse.Hosting;
 using Pulse.Messaging;
 using Pulse.Prometheus;
 using Pulse.Worker;
+using Pulse.Worker.Billing;
 using Pulse.Worker.Invariants;
 using Pulse.Worker.Metrics;
 using Pulse.Worker.Migrations;
@@ -22,6 +23,7 @@ return await PulseProcess.RunAsync(() =>
     builder.Services.AddPulseMessaging(worker.Messaging, bus =>
     {
         ProvisioningSlice.Add(bus, settings);
+        BillingSlice.Add(bus, settings);
         MetricsSlice.Add(bus, settings);
         InvariantsSlice.Add(bus, settings);
     });

@@ -18,6 +18,9 @@ sealed record Segment
     public DateTimeOffset? TrialEndsAt { get; init; }
     public DateTimeOffset? GraceUntil { get; init; }
 
+    /// <summary>When the subscription is to be cancelled. Shown only: it ends when it has ended at Stripe.</summary>
+    public DateTimeOffset? CancelsAt { get; init; }
+
     /// <summary>local_trial, stripe or override: who decided.</summary>
     public required string Source { get; init; }
     public string? SubscriptionId { get; init; }

@@ -80,13 +80,22 @@ create table pulse.plan_versions (
 );
 insert into pulse.plan_versions (plan_version) values ('trial');
 
+-- Which plans file that was: of two workers with different files, the one that started last has the word.
+create table pulse.plans_in_force (
+    only_row  boolean     not null primary key default true check (only_row),
+    hash      text        not null,
+    loaded_at timestamptz not null
+);
+
 -- timeline: what the tenant may do from when on, all boundaries known today included, so that a reader decides by its own clock
 -- and a late timer grants nothing. An array of segments by 'from' ascending, the first one in force already:
---   {"from","state","plan_version","capabilities":[],"limits":{},"meters_enabled":[],"trial_ends_at"?,"grace_until"?,
+--   {"from","state","plan_version","capabilities":[],"limits":{},"meters_enabled":[],"trial_ends_at"?,"grace_until"?,"cancels_at"?,
 --    "source":"local_trial|stripe|override","subscription_id"?,"invoice_id"?,"override_id"?,"stale"?:true,"conflict"?:true}
 -- A segment of state expired or suspended has no capabilities. Null: a local trial, see entitlements_v1.
 alter table pulse.billing_states
     add column timeline         jsonb       null,
+    -- What is in force without any override: where Stripe says what Pulse doesn't know, this goes on.
+    add column underlying       jsonb       null,
     -- When it was last known to be what Stripe says.
     add column verified_at      timestamptz null,
     -- When the next segment begins: the sweep announces it then.
@@ -95,6 +104,7 @@ alter table pulse.billing_states
     add column plans_hash       text        null;
 update pulse.billing_states set next_boundary_at = trial_ends_at;
 create index billing_states_boundary on pulse.billing_states (next_boundary_at);
+create index billing_states_plans on pulse.billing_states (plans_hash);
 
 -- What any reader of entitlements reads, and all it reads.
 create view pulse.entitlements_v1 as

@@ -1,0 +1,15 @@
+using MassTransit;
+using Pulse.Hosting;
+
+namespace Pulse.Worker.Billing;
+
+static class BillingSlice
+{
+    public static void Add(IBusRegistrationConfigurator bus, Settings settings)
+    {
+        // Rules: plans, overrides, boundaries.
+        bus.AddSingleton(Plans.Read(settings));
+
+        // Sync: Stripe's events, fetching, linking, reconciliation.
+    }
+}
