@@ -10,6 +10,6 @@ static class BillingSlice
         // Rules: plans, overrides, boundaries.
         bus.AddSingleton(Plans.Read(settings));
 
-        // Sync: Stripe's events, fetching, linking, reconciliation.
+        StripeSync.Add(bus, settings);
     }
 }

@@ -84,7 +84,7 @@ static class StripeEventRules
             var about = root.Member("data").Member("object");
             // A thin event names what it is about, and no more.
             if (about.ValueKind is not JsonValueKind.Object)
-                return Thin(Plain(type), root.Member("related_object"));
+                return Thin(Plain(type), root);
 
             if (Plain(type) is "product.updated" or "price.updated")
                 return about.Text("id") is { } sold ? new EventSubject.Sold(sold) : new EventSubject.Nothing("no_customer");
@@ -101,6 +101,8 @@ static class StripeEventRules
     {
         if (about.Text("object") == "customer" && about.Text("id") is { } itself)
             return new EventSubject.Customer(itself);
+        if (about.Text("object") == "event")
+            about = about.Member("data").Member("object");
         if (about.Id("customer") is { } customer)
             return new EventSubject.Customer(customer);
 
@@ -117,17 +119,21 @@ static class StripeEventRules
         return new EventSubject.Nothing("no_customer");
     }
 
-    static EventSubject Thin(string type, JsonElement related)
+    static EventSubject Thin(string type, JsonElement root)
     {
+        var related = root.Member("related_object");
         if (related.Text("id") is not { } id)
-            return new EventSubject.Nothing("no_customer");
+        {
+            // A summary of entitlements has no id to be named by. Its snapshot says whose it is.
+            return root.Text("snapshot_event") is { } snapshot
+                ? new EventSubject.Related("/v1/events/" + Uri.EscapeDataString(snapshot))
+                : new EventSubject.Nothing("no_customer");
+        }
 
         return related.Text("type") switch
         {
             "customer" => new EventSubject.Customer(id),
             "price" or "product" => new EventSubject.Sold(id),
-            // Has no path of its own, and is named by its customer.
-            "entitlements.active_entitlement_summary" => new EventSubject.Customer(id),
             { } name when Paths.TryGetValue(name, out var path) => new EventSubject.Related(path + Uri.EscapeDataString(id)),
             _ when type is "customer.updated" or "customer.deleted" => new EventSubject.Customer(id),
             _ => new EventSubject.Nothing("no_customer"),
