@@ -25,11 +25,11 @@ sealed record OverrideState
     /// <summary>trial, active, grace, expired or suspended.</summary>
     public string? SubscriptionState { get; init; }
 
-    /// <summary>Of the plans file, it says what the plan says; any other name is only shown.</summary>
+    /// <summary>One of the plans file stands for all that the plan has; any other name is only shown.</summary>
     public string? PlanVersion { get; init; }
     public IReadOnlyList<string>? Capabilities { get; init; }
 
-    /// <summary>All limits: one that is missing is none.</summary>
+    /// <summary>By name: a limit that is not named here is left as it is.</summary>
     public IReadOnlyDictionary<string, long>? Limits { get; init; }
     public IReadOnlyList<string>? MetersEnabled { get; init; }
     public DateTimeOffset? TrialEndsAt { get; init; }

@@ -9,6 +9,11 @@ static class BillingSlice
     {
         // Rules: plans, overrides, boundaries.
         bus.AddSingleton(Plans.Read(settings));
+        bus.AddTransient<Recomputation>();
+        bus.AddHostedService<PlansSweep>();
+        bus.AddHostedService<BoundarySweep>();
+        bus.AddConsumer<BillingCommandsConsumer>().Endpoint(endpoint => endpoint.Name = BillingCommandsConsumer.EndpointName);
+        bus.AddConsumer<EntitlementsChangedConsumer>().Endpoint(endpoint => endpoint.Name = EntitlementsChangedConsumer.EndpointName);
 
         StripeSync.Add(bus, settings);
     }

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Serialization;
 
 namespace Pulse.Worker.Billing;
@@ -36,4 +37,30 @@ sealed record Segment
     /// <summary>Several overrides of one rank are in force: the newest won.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public bool Conflict { get; init; }
+
+    /// <summary>
+    /// Of paused subscriptions: since when Pulse knows, as Stripe doesn't tell. In <c>billing_states.underlying</c> only.
+    /// </summary>
+    public IReadOnlyDictionary<string, DateTimeOffset>? PausedSince { get; init; }
+
+    /// <summary>Whether the tenant may do anything.</summary>
+    [JsonIgnore]
+    public bool GivesAccess => State is "trial" or "active" or "grace";
+
+    /// <summary>Whether both say the same, from whenever on.</summary>
+    public bool SaysTheSameAs(Segment other) => JsonSerializer.SerializeToUtf8Bytes(this with { From = default }, Canonical.Json).AsSpan()
+        .SequenceEqual(JsonSerializer.SerializeToUtf8Bytes(other with { From = default }, Canonical.Json));
+}
+
+/// <summary>Reading a timeline: segments by <see cref="Segment.From"/> ascending, at least one.</summary>
+static class Timeline
+{
+    /// <summary>The segment in force at a time: the last that has begun, or the first when the reader's clock is behind.</summary>
+    public static Segment At(this IReadOnlyList<Segment> timeline, DateTimeOffset time) =>
+        timeline.LastOrDefault(segment => segment.From <= time) ?? timeline[0];
+
+    /// <summary>Whether two timelines say the same at every time; since when the first segment holds does not count.</summary>
+    public static bool SaysTheSameAs(this IReadOnlyList<Segment> timeline, IReadOnlyList<Segment> other) =>
+        timeline.Count == other.Count && timeline.Zip(other).Index().All(pair =>
+            (pair.Index == 0 || pair.Item.First.From == pair.Item.Second.From) && pair.Item.First.SaysTheSameAs(pair.Item.Second));
 }
