@@ -11,6 +11,8 @@ using Pulse.Worker.Provisioning;
 
 if (args is ["doctor", .. var options])
     return await PulseProcess.RunAsync(() => Doctor.RunAsync(options, Console.Out));
+if (args is ["billing", "reconcile", .. var reconcileOptions])
+    return await PulseProcess.RunAsync(() => ReconcileCommand.RunAsync(reconcileOptions, Console.Out));
 
 return await PulseProcess.RunAsync(() =>
 {

@@ -164,7 +164,7 @@ static class ReconciliationTable
 
     // For a transaction that is rolled back: what would be. $2 as Postgres would have it, so that the two compare.
     const string SupposeSql = """
-        update pulse.stripe_customers c set canonical = $2
+        update pulse.stripe_customers c set canonical = $2, org_id = $3
         from pulse.stripe_customers old
         where c.customer_id = $1 and old.customer_id = $1
         returning old.canonical is distinct from c.canonical, (select subscription_state from pulse.billing_states b where b.org_id = c.org_id)
@@ -173,7 +173,7 @@ static class ReconciliationTable
     /// <summary>Writes what Stripe says, in a transaction that must not be committed.</summary>
     /// <returns>Whether that is something else, and the organization's state before.</returns>
     public static async Task<(bool Differs, string? State)> SupposeAsync(
-        NpgsqlConnection connection, string customerId, Canonical canonical, CancellationToken cancellationToken)
+        NpgsqlConnection connection, string customerId, Guid orgId, Canonical canonical, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(SupposeSql, connection);
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = customerId });
@@ -182,6 +182,7 @@ static class ReconciliationTable
             NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Jsonb,
             Value = System.Text.Json.JsonSerializer.Serialize(canonical, Canonical.Json),
         });
+        command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = orgId });
         await using var row = await command.ExecuteReaderAsync(cancellationToken);
         return await row.ReadAsync(cancellationToken) ? (row.GetBoolean(0), row.IsDBNull(1) ? null : row.GetString(1)) : default;
     }

@@ -138,7 +138,6 @@ public sealed class ConvergenceTests(SyncBed bed, ITestOutputHelper output) : IC
     // answers, so that fetches of one customer overlap all the time.
     async Task<int> RaceAsync(bool fenced, int customers)
     {
-        using var own = new SemaphoreSlim(1);
         var account = bed.Stripe.Account;
         var options = new SyncOptions { Lease = TimeSpan.FromMilliseconds(10), Settle = TimeSpan.FromMilliseconds(1), Fenced = fenced };
         SyncWorker[] workers = [bed.Worker(TimeProvider.System, options), bed.Worker(TimeProvider.System, options)];

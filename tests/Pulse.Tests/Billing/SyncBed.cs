@@ -21,7 +21,7 @@ public sealed class SyncBed : IAsyncLifetime
     ]);
 
     readonly TestPostgres _postgres = new();
-    readonly List<IDisposable> _disposables = [];
+    readonly SocketsHttpHandler _http = new() { AllowAutoRedirect = false };
 
     public TestClock Clock { get; } = new();
     public StripeServer Stripe { get; private set; } = null!;
@@ -44,20 +44,15 @@ public sealed class SyncBed : IAsyncLifetime
 
     public async Task DisposeAsync()
     {
-        foreach (var disposable in _disposables)
-            disposable.Dispose();
+        _http.Dispose();
         await (Stripe?.DisposeAsync() ?? default);
         await (Data?.DisposeAsync() ?? default);
         await _postgres.DisposeAsync();
     }
 
     /// <summary>A worker, as far as billing goes.</summary>
-    internal SyncWorker Worker(TimeProvider? clock = null, SyncOptions? options = null, Plans? plans = null, Worker.Billing.Stripe.StripeOptions? stripe = null)
-    {
-        var worker = new SyncWorker(this, clock ?? Clock, options ?? new SyncOptions(), plans ?? Plans, stripe ?? Account());
-        _disposables.Add(worker.Gateway);
-        return worker;
-    }
+    internal SyncWorker Worker(TimeProvider? clock = null, SyncOptions? options = null, Plans? plans = null, Worker.Billing.Stripe.StripeOptions? stripe = null) =>
+        new(this, _http, clock ?? Clock, options ?? new SyncOptions(), plans ?? Plans, stripe ?? Account());
 
     /// <summary>How the double is asked; at any rate, unless a test is about the rate.</summary>
     internal Worker.Billing.Stripe.StripeOptions Account(string? key = null, int rate = 1_000_000, TimeSpan? timeout = null) =>
@@ -119,13 +114,13 @@ public static class State
     /// <summary>An event as a webhook brings it.</summary>
     public sealed record Happened(string Id, string EffectId, string Type, bool Livemode, DateTimeOffset CreatedAt, byte[] Body)
     {
-        public static Happened Of(StripeDouble.State.StripeEvent made) => new(made.Id, made.Id, made.Type, made.Livemode, made.Created, Encoding.UTF8.GetBytes($$"""
-            {"id":"{{made.Id}}","object":"event","type":"{{made.Type}}","created":{{made.Created.ToUnixTimeSeconds()}},"livemode":false,"data":{"object":{{made.Data}}}}
+        public static Happened Of(StripeDouble.State.StripeEvent made) => new(made.Id, made.Id, made.Type, made.Livemode, made.Created, Encoding.UTF8.GetBytes($$$"""
+            {"id":"{{{made.Id}}}","object":"event","type":"{{{made.Type}}}","created":{{{made.Created.ToUnixTimeSeconds()}}},"livemode":false,"data":{"object":{{{made.Data}}}}}
             """));
 
         /// <summary>Its thin twin.</summary>
-        public Happened Thin(string kind, string id) => new("evt_thin_" + Id, Id, "v1." + Type, Livemode, CreatedAt, Encoding.UTF8.GetBytes($$"""
-            {"id":"evt_thin_{{Id}}","object":"v2.core.event","type":"v1.{{Type}}","related_object":{"id":"{{id}}","type":"{{kind}}"},"snapshot_event":"{{Id}}"}
+        public Happened Thin(string kind, string id) => new("evt_thin_" + Id, Id, "v1." + Type, Livemode, CreatedAt, Encoding.UTF8.GetBytes($$$"""
+            {"id":"evt_thin_{{{Id}}}","object":"v2.core.event","type":"v1.{{{Type}}}","related_object":{"id":"{{{id}}}","type":"{{{kind}}}"},"snapshot_event":"{{{Id}}}"}
             """));
     }
 }
@@ -137,13 +132,13 @@ internal sealed class SyncWorker
     readonly Queue<string> _customers = new();
     readonly List<(DateTimeOffset DueAt, string Customer)> _timers = [];
 
-    public SyncWorker(SyncBed bed, TimeProvider clock, SyncOptions options, Plans plans, Worker.Billing.Stripe.StripeOptions stripe)
+    public SyncWorker(SyncBed bed, HttpMessageHandler http, TimeProvider clock, SyncOptions options, Plans plans, Worker.Billing.Stripe.StripeOptions stripe)
     {
         _bed = bed;
         Clock = clock;
         Options = options;
         Rate = new RequestRate(bed.Data, stripe, clock);
-        Gateway = new StripeGateway(stripe, Rate, clock, NullLogger<StripeGateway>.Instance);
+        Gateway = new StripeGateway(stripe, Rate, clock, NullLogger<StripeGateway>.Instance, http);
         Sync = new CustomerSync(bed.Data, Gateway, Rate, plans, options, clock, NullLogger<CustomerSync>.Instance);
         var publisher = new OutboxPublisher(clock, new OutboxBell(bed.Data, NullLogger<OutboxBell>.Instance));
         Intake = new StripeEventIntake(bed.Data, Gateway, stripe, publisher, options, clock, NullLogger<StripeEventIntake>.Instance);
