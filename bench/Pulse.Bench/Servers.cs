@@ -34,6 +34,14 @@ sealed class Servers : IAsyncDisposable
     public Uri Ingress => new(this["PULSE_INGRESS_URL"]);
     public Uri Worker => new(this["PULSE_WORKER_URL"]);
 
+    /// <summary>What the ingress believes Stripe to sign with.</summary>
+    public string WebhookSecret => _env.GetValueOrDefault(SecretName, "whsec_bench");
+
+    /// <summary>Where the database of the two processes is, as Npgsql has it.</summary>
+    public string PulseAddress => PostgresAddress.Parse(this["PULSE_POSTGRES"]).ConnectionString;
+
+    const string SecretName = "PULSE_STRIPE_WEBHOOK_SECRET";
+
     string this[string name] => _env.TryGetValue(name, out var value)
         ? value
         : throw new BenchmarkException($"There is no {name} in {_state}/env. Start the benchmarks with ./pulse bench.");
@@ -114,6 +122,8 @@ sealed class Servers : IAsyncDisposable
         // Addresses in the environment would be taken for wishes.
         foreach (var name in _env.Keys)
             start.Environment.Remove(name);
+        // Without one the ingress has no webhook endpoint.
+        start.Environment[SecretName] = WebhookSecret;
         using var script = Process.Start(start)!;
         var output = await script.StandardOutput.ReadToEndAsync();
         await script.WaitForExitAsync();

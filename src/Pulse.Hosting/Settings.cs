@@ -125,6 +125,23 @@ public sealed class Settings(IConfiguration configuration)
         return networks;
     }
 
+    /// <summary>
+    /// Secrets, separated by commas, or null when the variable is not set. Here an empty variable is a mistake and not an unset one:
+    /// a blank secret is one that everybody knows.
+    /// </summary>
+    public IReadOnlyList<string>? Secrets(string name, string meaning)
+    {
+        if (configuration[name] is not { } value)
+            return null;
+
+        var secrets = value.Split(',', StringSplitOptions.TrimEntries);
+        if (Array.TrueForAll(secrets, secret => secret.Length > 0))
+            return secrets;
+
+        Mistake(name, $"is blank, or one of its secrets is. It is {meaning}. Without a secret leave the variable out.");
+        return [];
+    }
+
     /// <summary>Notes that a variable's value can't be used, for rules that only its reader knows.</summary>
     public void Mistake(string name, string what) => _mistakes.Add($"{name} {what}");
 

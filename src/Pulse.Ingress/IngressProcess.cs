@@ -2,6 +2,7 @@ using System.Text;
 using Pulse.Hosting;
 using Pulse.Ingress.Http;
 using Pulse.Ingress.Signups;
+using Pulse.Ingress.Stripe;
 using Pulse.Messaging;
 using Pulse.Prometheus;
 
@@ -30,6 +31,7 @@ public static class IngressProcess
         services.AddExceptionHandler<Unhandled>();
         services.AddApiDocument();
         services.AddSignups(settings);
+        services.AddStripeWebhooks(settings);
         services.AddPulseMetrics();
 
         var hosted = settings.Flag("PULSE_HOSTED_MODE", otherwise: false);
@@ -50,7 +52,10 @@ public static class IngressProcess
 
         // The one gate of every hosted endpoint. Not mapped rather than refused: no method and no body can tell that it is there.
         if (hosted)
+        {
             app.MapSignups();
+            app.MapStripeWebhooks();
+        }
 
         return app;
     }

@@ -3,6 +3,7 @@ using Pulse.Hosting;
 using Pulse.Messaging;
 using Pulse.Prometheus;
 using Pulse.Worker;
+using Pulse.Worker.Audit;
 using Pulse.Worker.Billing;
 using Pulse.Worker.Invariants;
 using Pulse.Worker.Metrics;
@@ -13,6 +14,9 @@ if (args is ["doctor", .. var options])
     return await PulseProcess.RunAsync(() => Doctor.RunAsync(options, Console.Out));
 if (args is ["billing", "reconcile", .. var reconcileOptions])
     return await PulseProcess.RunAsync(() => ReconcileCommand.RunAsync(reconcileOptions, Console.Out));
+
+if (args is ["audit", .. var words])
+    return await PulseProcess.RunAsync(() => AuditCommand.RunAsync(words, Console.Out));
 
 return await PulseProcess.RunAsync(() =>
 {
@@ -28,6 +32,7 @@ return await PulseProcess.RunAsync(() =>
         BillingSlice.Add(bus, settings);
         MetricsSlice.Add(bus, settings);
         InvariantsSlice.Add(bus, settings);
+        AuditSlice.Add(bus, settings);
     });
     settings.ThrowIfInvalid();
 

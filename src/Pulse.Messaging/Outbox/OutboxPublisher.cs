@@ -21,6 +21,17 @@ public sealed class OutboxPublisher(TimeProvider clock, OutboxBell bell)
     /// <param name="message">The event.</param>
     /// <param name="dueAt">Not before this time; null for at once.</param>
     public NpgsqlBatchCommand Publish<T>(T message, DateTimeOffset? dueAt = null)
+        where T : class =>
+        OutboxTable.Insert([Row(message, dueAt)]);
+
+    /// <summary>The statement that stores several events, but not those that a query leaves out when it runs, within the same transaction.</summary>
+    /// <param name="messages">The events, each under a key that the query knows it by.</param>
+    /// <param name="exceptSql">A constant. Selects the keys to leave out, one text column; <c>$12</c> is a text array of all keys.</param>
+    public NpgsqlBatchCommand PublishExcept<T>(IReadOnlyList<(string Key, T Message)> messages, string exceptSql)
+        where T : class =>
+        OutboxTable.InsertExcept([.. messages.Select(keyed => Row(keyed.Message, null))], [.. messages.Select(keyed => keyed.Key)], exceptSql);
+
+    OutboxMessage Row<T>(T message, DateTimeOffset? dueAt)
         where T : class
     {
         var now = clock.GetUtcNow().UtcDateTime;
@@ -34,19 +45,16 @@ public sealed class OutboxPublisher(TimeProvider clock, OutboxBell bell)
             SentTime = now,
         };
 
-        return OutboxTable.Insert(
-        [
-            new OutboxMessage
-            {
-                Id = messageId,
-                MessageId = messageId,
-                Exchange = Names.GetMessageName(typeof(T)),
-                ContentType = SystemTextJsonMessageSerializer.JsonContentType.ToString(),
-                Body = JsonSerializer.SerializeToUtf8Bytes<MessageEnvelope>(envelope, SystemTextJsonMessageSerializer.Options),
-                DueAt = dueAt?.UtcDateTime ?? now,
-                RelayAt = dueAt?.UtcDateTime ?? DateTime.MinValue,
-            },
-        ]);
+        return new OutboxMessage
+        {
+            Id = messageId,
+            MessageId = messageId,
+            Exchange = Names.GetMessageName(typeof(T)),
+            ContentType = SystemTextJsonMessageSerializer.JsonContentType.ToString(),
+            Body = JsonSerializer.SerializeToUtf8Bytes<MessageEnvelope>(envelope, SystemTextJsonMessageSerializer.Options),
+            DueAt = dueAt?.UtcDateTime ?? now,
+            RelayAt = dueAt?.UtcDateTime ?? DateTime.MinValue,
+        };
     }
 
     /// <summary>Wakes the relays. Call it after the commit; leaving it out costs a second of delay, never a message.</summary>

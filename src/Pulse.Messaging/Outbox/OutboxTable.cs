@@ -14,9 +14,29 @@ static class OutboxTable
                              $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::uuid[])
         """;
 
-    public static NpgsqlBatchCommand Insert(IReadOnlyList<OutboxMessage> messages)
+    public static NpgsqlBatchCommand Insert(IReadOnlyList<OutboxMessage> messages) => WithRows(new NpgsqlBatchCommand(InsertSql), messages);
+
+    // The array is asked for once, before the rows.
+    const string InsertExceptSql = """
+        insert into messaging.outbox
+            (id, message_id, exchange, routing_key, content_type, headers, body, due_at, relay_at, expires_at, token)
+        select id, message_id, exchange, routing_key, content_type, headers, body, due_at, relay_at, expires_at, token
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::bytea[],
+                    $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::uuid[], $12::text[])
+            as given (id, message_id, exchange, routing_key, content_type, headers, body, due_at, relay_at, expires_at, token, key)
+        where given.key <> all (array(
+        """;
+
+    /// <summary>Leaves out the keys that a query selects: a constant of the caller's, over all keys as <c>$12</c>.</summary>
+    public static NpgsqlBatchCommand InsertExcept(IReadOnlyList<OutboxMessage> messages, string[] keys, string exceptSql)
     {
-        var command = new NpgsqlBatchCommand(InsertSql);
+        var command = WithRows(new NpgsqlBatchCommand($"{InsertExceptSql}{exceptSql}))"), messages);
+        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = keys });
+        return command;
+    }
+
+    static NpgsqlBatchCommand WithRows(NpgsqlBatchCommand command, IReadOnlyList<OutboxMessage> messages)
+    {
         command.Parameters.Add(Array(messages, NpgsqlDbType.Uuid, message => message.Id));
         command.Parameters.Add(Array(messages, NpgsqlDbType.Uuid, message => message.MessageId));
         command.Parameters.Add(Array(messages, NpgsqlDbType.Text, message => message.Exchange));

@@ -13,7 +13,7 @@ public abstract class IngressTests(TestPostgres postgres) : IClassFixture<TestPo
 
     public virtual async Task InitializeAsync() => _ingress = await StartAsync();
 
-    public async Task DisposeAsync() => await (_ingress?.DisposeAsync() ?? default);
+    public virtual async Task DisposeAsync() => await (_ingress?.DisposeAsync() ?? default);
 
     /// <summary>Another one on the same database.</summary>
     protected Task<TestIngress> StartAsync(params string[] variables) => TestIngress.StartAsync(postgres.IngressAddress, Clock, null, variables);

@@ -33,6 +33,10 @@ public sealed class PrivilegeTests(TestPostgres postgres) : IClassFixture<TestPo
     [InlineData("delete from pulse.idempotency_keys")]
     [InlineData("delete from pulse.throttles")]
     [InlineData("truncate pulse.throttles")]
+    [InlineData("select body from pulse.stripe_events")]
+    [InlineData("select customer_id from pulse.stripe_events")]
+    [InlineData("update pulse.stripe_events set status = 'applied'")]
+    [InlineData("delete from pulse.stripe_events")]
     [InlineData("update pulse.signup_status_v1 set status = 'provisioned'")]
     [InlineData("create table pulse.mine (id int)")]
     [InlineData("create table public.mine (id int)")]
@@ -61,6 +65,10 @@ public sealed class PrivilegeTests(TestPostgres postgres) : IClassFixture<TestPo
     [InlineData("select fingerprint, signup_id from pulse.idempotency_keys")]
     [InlineData("insert into pulse.throttles values (sha256('t'), array[now()], now()) on conflict (key_hash) do update set hits = excluded.hits returning hits")]
     [InlineData("notify pulse_outbox")]
+    [InlineData("insert into pulse.stripe_events (event_id, effect_id, type, body, received_at) values ('evt_p', 'evt_p', 'x', '', now()) on conflict (event_id) do nothing returning event_id")]
+    [InlineData("select event_id from pulse.stripe_events where status = 'applied'")]
+    [InlineData("select * from pulse.entitlements_v1")]
+    [InlineData("listen pulse_entitlements")]
     public async Task The_ingress_role_may(string sql) => await RunAsync(sql);
 
     [Fact]
