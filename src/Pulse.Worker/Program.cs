@@ -11,12 +11,17 @@ using Pulse.Worker.Metrics;
 using Pulse.Worker.Migrations;
 using Pulse.Worker.Provisioning;
 
-if (args is ["doctor", .. var options])
-    return await PulseProcess.RunAsync(() => Doctor.RunAsync(options, Console.Out));
-if (args is ["admin-key", .. var request])
-    return await PulseProcess.RunAsync(() => AdminKeyCommand.RunAsync(request, Console.Out, Console.Error));
-if (args is ["audit", .. var words])
-    return await PulseProcess.RunAsync(() => AuditCommand.RunAsync(words, Console.Out));
+switch (args)
+{
+    case ["doctor", .. var options]:
+        return await PulseProcess.RunAsync(() => Doctor.RunAsync(options, Console.Out));
+    case ["admin-key", .. var options]:
+        return await PulseProcess.RunAsync(() => AdminKeyCommand.RunAsync(options, Console.Out, Console.Error));
+    case ["billing", "reconcile", .. var options]:
+        return await PulseProcess.RunAsync(() => ReconcileCommand.RunAsync(options, Console.Out));
+    case ["audit", .. var options]:
+        return await PulseProcess.RunAsync(() => AuditCommand.RunAsync(options, Console.Out));
+}
 
 return await PulseProcess.RunAsync(() =>
 {

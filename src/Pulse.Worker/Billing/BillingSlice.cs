@@ -15,6 +15,6 @@ static class BillingSlice
         bus.AddConsumer<BillingCommandsConsumer>().Endpoint(endpoint => endpoint.Name = BillingCommandsConsumer.EndpointName);
         bus.AddConsumer<EntitlementsChangedConsumer>().Endpoint(endpoint => endpoint.Name = EntitlementsChangedConsumer.EndpointName);
 
-        // Sync: Stripe's events, fetching, linking, reconciliation.
+        StripeSync.Add(bus, settings);
     }
 }
