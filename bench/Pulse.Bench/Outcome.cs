@@ -61,7 +61,11 @@ sealed record Outcome
 /// <summary>One benchmark, as the command line names it.</summary>
 /// <param name="Name">Also the start of its file's name.</param>
 /// <param name="Aim">In words, with where it is from.</param>
-sealed record Benchmark(string Name, string Aim, Func<Bench, Task<Outcome>> RunAsync);
+sealed record Benchmark(string Name, string Aim, Func<Bench, Task<Outcome>> RunAsync)
+{
+    /// <summary>Not among those that are run when none is named: it takes too long.</summary>
+    public bool OnlyWhenNamed { get; init; }
+}
 
 /// <summary>What a benchmark runs with.</summary>
 /// <param name="Say">Tells who waits how far it is.</param>

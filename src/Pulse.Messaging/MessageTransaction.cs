@@ -11,8 +11,8 @@ namespace Pulse.Messaging;
 /// </summary>
 /// <remarks>
 /// It begins as late as it can. A consumer that only defers and publishes holds no connection while it runs, and is committed together
-/// with all others that are ready at the same moment. One that reads first calls <see cref="OpenAsync"/>, and costs one round trip for that,
-/// its own, and one for the commit.
+/// with all others that are ready at the same moment. One that needs an answer asks with <see cref="QueryAsync"/>, in the round trip that begins
+/// the transaction, or takes the connection with <see cref="OpenAsync"/>, which is a round trip of its own.
 /// Not thread-safe, like the connection it holds. It commits when the consumer is done, and rolls back when it throws.
 /// </remarks>
 public sealed class MessageTransaction : IAsyncDisposable
@@ -49,7 +49,7 @@ public sealed class MessageTransaction : IAsyncDisposable
 
     /// <summary>
     /// Begins the transaction, if it has not begun, and returns its connection. Statements on it are in the transaction without
-    /// being told.
+    /// being told. Where a statement's answer is all that is wanted, <see cref="QueryAsync"/> saves a round trip.
     /// </summary>
     /// <param name="cancellationToken">Ends the waiting for a connection, and for a concurrent delivery of the same message.</param>
     /// <exception cref="AlreadyConsumedException">The message was consumed before. Let it pass: it is acknowledged.</exception>
@@ -72,8 +72,19 @@ public sealed class MessageTransaction : IAsyncDisposable
     /// <param name="action">Must not throw.</param>
     public void OnCommitted(Action action) => _committed.Add(action);
 
-    /// <summary>Runs a query; where it is the first statement, in the round trip that begins the transaction.</summary>
-    internal async Task<T> ReadAsync<T>(NpgsqlBatchCommand? query, Func<NpgsqlDataReader, CancellationToken, Task<T>> read, CancellationToken cancellationToken)
+    /// <summary>
+    /// Runs a query, and begins the transaction if it has not begun: in one round trip with the query. So a consumer that reads once costs two
+    /// round trips in all, this one and the commit's.
+    /// </summary>
+    /// <param name="query">Its statement and parameters.</param>
+    /// <param name="read">Reads the rows; called once, also when there are none.</param>
+    /// <param name="cancellationToken">Ends the waiting, as for <see cref="OpenAsync"/>.</param>
+    /// <exception cref="AlreadyConsumedException">The message was consumed before. Let it pass: it is acknowledged.</exception>
+    public Task<T> QueryAsync<T>(
+        NpgsqlBatchCommand query, Func<NpgsqlDataReader, CancellationToken, Task<T>> read, CancellationToken cancellationToken = default) =>
+        ReadAsync(query, read, cancellationToken);
+
+    async Task<T> ReadAsync<T>(NpgsqlBatchCommand? query, Func<NpgsqlDataReader, CancellationToken, Task<T>> read, CancellationToken cancellationToken)
     {
         var begins = _connection is null;
         if (begins)

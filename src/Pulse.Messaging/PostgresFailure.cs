@@ -22,4 +22,13 @@ public static class PostgresFailure
         AggregateException aggregate => aggregate.InnerExceptions.Any(IsUnavailable),
         _ => IsUnavailable(exception.InnerException),
     };
+
+    /// <summary>True when a statement was refused for the data it was given (class 22: out of range, malformed, division by zero): waiting does not help.</summary>
+    /// <param name="exception">Looked through with all its causes.</param>
+    public static bool IsOfData(Exception? exception) => exception switch
+    {
+        null => false,
+        PostgresException postgres => postgres.SqlState.StartsWith("22", StringComparison.Ordinal),
+        _ => IsOfData(exception.InnerException),
+    };
 }

@@ -110,6 +110,8 @@ public static class PulseMessaging
         endpoint.UseScheduledRedelivery(retry =>
         {
             IgnoreWhatNoTimeMends(retry);
+            // Tried again at once it may meet other rows. A quarter of an hour of waiting does not change the message.
+            retry.Ignore<Exception>(PostgresFailure.IsOfData);
             retry.Intervals([.. options.Redeliveries]);
         });
         endpoint.UseMessageRetry(retry =>

@@ -3,9 +3,11 @@ using Pulse.Hosting;
 using Pulse.Messaging;
 using Pulse.Prometheus;
 using Pulse.Worker;
+using Pulse.Worker.Audit;
 using Pulse.Worker.Billing;
 using Pulse.Worker.Invariants;
 using Pulse.Worker.Keys;
+using Pulse.Worker.Lifecycle;
 using Pulse.Worker.Metrics;
 using Pulse.Worker.Migrations;
 using Pulse.Worker.Provisioning;
@@ -14,6 +16,8 @@ if (args is ["doctor", .. var options])
     return await PulseProcess.RunAsync(() => Doctor.RunAsync(options, Console.Out));
 if (args is ["admin-key", .. var request])
     return await PulseProcess.RunAsync(() => AdminKeyCommand.RunAsync(request, Console.Out, Console.Error));
+if (args is ["audit", .. var words])
+    return await PulseProcess.RunAsync(() => AuditCommand.RunAsync(words, Console.Out));
 
 return await PulseProcess.RunAsync(() =>
 {
@@ -27,8 +31,10 @@ return await PulseProcess.RunAsync(() =>
     {
         ProvisioningSlice.Add(bus, settings);
         BillingSlice.Add(bus, settings);
+        LifecycleSlice.Add(bus, settings);
         MetricsSlice.Add(bus, settings);
         InvariantsSlice.Add(bus, settings);
+        AuditSlice.Add(bus, settings);
     });
     settings.ThrowIfInvalid();
 

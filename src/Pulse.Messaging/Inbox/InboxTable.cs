@@ -48,6 +48,25 @@ static class InboxTable
     public static bool IsRepeat(PostgresException exception) =>
         exception is { SqlState: PostgresErrorCodes.UniqueViolation, SchemaName: "messaging", TableName: "inbox" };
 
+    const string ConsumedSql = """
+        select message_id, consumer_id from messaging.inbox
+        join unnest($1::uuid[], $2::text[]) as entry (message_id, consumer_id) using (message_id, consumer_id)
+        """;
+
+    /// <returns>Those that their consumer was already done with.</returns>
+    public static async Task<HashSet<(Guid MessageId, string ConsumerId)>> ConsumedAsync(
+        NpgsqlDataSource dataSource, IReadOnlyList<MessageTransaction> transactions)
+    {
+        await using var command = dataSource.CreateCommand(ConsumedSql);
+        command.Parameters.Add(new NpgsqlParameter<Guid[]> { TypedValue = [.. transactions.Select(transaction => transaction.Entry.MessageId)] });
+        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. transactions.Select(transaction => transaction.Entry.ConsumerId)] });
+        var consumed = new HashSet<(Guid, string)>();
+        await using var row = await command.ExecuteReaderAsync();
+        while (await row.ReadAsync())
+            consumed.Add((row.GetGuid(0), row.GetString(1)));
+        return consumed;
+    }
+
     // In small pieces, so that a long backlog holds no long locks and no long transaction.
     const string PruneSql = """
         delete from messaging.inbox where ctid = any(array(

@@ -25,7 +25,7 @@ static class SagaTable
 
     public static Task<TSaga?> LoadAsync<TSaga>(MessageTransaction transaction, string saga, Guid correlationId, CancellationToken cancellationToken)
         where TSaga : class =>
-        transaction.ReadAsync(
+        transaction.QueryAsync(
             new NpgsqlBatchCommand(LoadSql)
             {
                 Parameters = { new NpgsqlParameter<string> { TypedValue = saga }, new NpgsqlParameter<Guid> { TypedValue = correlationId } },

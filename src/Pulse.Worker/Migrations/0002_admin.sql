@@ -28,17 +28,23 @@ create table pulse.operations (
 );
 create index operations_requested_at on pulse.operations using brin (requested_at);
 
--- Who changed what. Appended to by pulse.append_audit() only, and never changed.
+-- Who changed what. Appended to by pulse.append_audit() only, and never changed: each row's hash covers the row and the hash
+-- before it, so that a row that is altered, dropped, put in or moved shows. What is cut off the end shows against the checkpoints
+-- that the worker signs and keeps outside this database.
 create table pulse.audit_log (
-    seq    bigint      not null generated always as identity primary key,
-    at     timestamptz not null,
-    actor  text        not null,
-    action text        not null,
-    org_id uuid        null,
-    before jsonb       null,
-    after  jsonb       null,
+    -- Without gaps.
+    seq           bigint      not null primary key,
+    at            timestamptz not null,
+    actor         text        not null,
+    action        text        not null,
+    org_id        uuid        null,
+    before        jsonb       null,
+    after         jsonb       null,
     -- The operation, message or event that brought it about.
-    cause  text        null
+    cause         text        null,
+    -- Of the first: 32 bytes of zero.
+    previous_hash bytea       not null,
+    hash          bytea       not null
 );
 create index audit_log_org on pulse.audit_log (org_id, seq);
 
@@ -48,12 +54,38 @@ begin
 end $$;
 create trigger audit_log_append_only before update or delete or truncate on pulse.audit_log
     for each statement execute function pulse.refuse_change();
+revoke update, delete, truncate on pulse.audit_log from current_user;
 
--- One place that writes the audit log, for every slice and both processes.
-create function pulse.append_audit(at timestamptz, actor text, action text, org_id uuid, before jsonb, after jsonb, cause text)
-returns bigint language sql security definer set search_path = pg_catalog, pg_temp as $$
-    insert into pulse.audit_log (at, actor, action, org_id, before, after, cause) values ($1, $2, $3, $4, $5, $6, $7) returning seq
+-- A text as hashed: its length in bytes (32 bit, big endian) and its UTF-8; a missing one is the length -1.
+create function pulse.audit_field(value text) returns bytea language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+    select case when value is null then '\xffffffff'::bytea else int4send(octet_length(convert_to(value, 'UTF8'))) || convert_to(value, 'UTF8') end
 $$;
+
+-- SHA-256 over the previous hash, seq and microseconds since 1970 (64 bit, big endian), and the fields in their order.
+create function pulse.audit_hash(previous bytea, seq bigint, at timestamptz, actor text, action text, org_id uuid, before jsonb, after jsonb, cause text)
+returns bytea language sql stable parallel safe set search_path = pg_catalog, pg_temp as $$
+    select sha256(previous || int8send(seq) || int8send((extract(epoch from at) * 1000000)::bigint)
+        || pulse.audit_field(actor) || pulse.audit_field(action) || pulse.audit_field(org_id::text)
+        || pulse.audit_field(before::text) || pulse.audit_field(after::text) || pulse.audit_field(cause))
+$$;
+
+-- One place that writes the audit log, for every slice and both processes. One transaction at a time: the lock is held until it ends,
+-- so call it last. Whoever takes another lock behind it may wait in a circle.
+create function pulse.append_audit(at timestamptz, actor text, action text, org_id uuid, before jsonb, after jsonb, cause text)
+returns bigint language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    last_seq bigint;
+    last_hash bytea;
+begin
+    perform pg_advisory_xact_lock(5711900611840364404);
+    -- A statement of its own, so that it sees what the last holder of the lock committed.
+    select l.seq, l.hash into last_seq, last_hash from pulse.audit_log l order by l.seq desc limit 1;
+    last_seq := coalesce(last_seq, 0) + 1;
+    last_hash := coalesce(last_hash, decode(repeat('00', 32), 'hex'));
+    insert into pulse.audit_log (seq, at, actor, action, org_id, before, after, cause, previous_hash, hash)
+    values (last_seq, $1, $2, $3, $4, $5, $6, $7, last_hash, pulse.audit_hash(last_hash, last_seq, $1, $2, $3, $4, $5, $6, $7));
+    return last_seq;
+end $$;
 revoke all on function pulse.append_audit from public;
 
 -- What operators see of an organization. The platform's own is addressed as 'default'.

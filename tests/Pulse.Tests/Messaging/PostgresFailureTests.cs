@@ -49,6 +49,18 @@ public sealed class PostgresFailureTests
         Assert.False(PostgresFailure.IsUnavailable(new InvalidOperationException("outer", Refusal("23505"))));
     }
 
+    [Theory]
+    [InlineData("22012", true)] // division by zero
+    [InlineData("22P02", true)] // malformed text
+    [InlineData("22021", true)] // NUL in a text
+    [InlineData("23503", false)] // foreign key: the other row may come
+    [InlineData("40001", false)]
+    public void Data_that_no_waiting_mends_is_told_apart(string state, bool ofData)
+    {
+        Assert.Equal(ofData, PostgresFailure.IsOfData(Refusal(state)));
+        Assert.Equal(ofData, PostgresFailure.IsOfData(new InvalidOperationException("outer", Refusal(state))));
+    }
+
     [Fact]
     public void Anything_else_is_not()
     {
