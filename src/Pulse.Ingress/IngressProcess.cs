@@ -37,6 +37,7 @@ public static class IngressProcess
         services.AddOperations(settings);
         services.AddSignups(settings);
         services.AddAdmin();
+        services.AddLifecycle();
         services.AddBilling();
         services.AddPulseMetrics();
 
@@ -62,6 +63,7 @@ public static class IngressProcess
             app.MapSignups();
             app.MapOperations();
             app.MapAdmin();
+            app.MapLifecycle();
             app.MapBilling();
         }
 

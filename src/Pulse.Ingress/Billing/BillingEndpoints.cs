@@ -117,7 +117,11 @@ static class BillingEndpoints
             return unkeyed.On(context);
 
         var outcome = await intake.SubmitAsync(kind, orgId, request(version), operation => command(operation, orgId), caller, keyedId, cancellationToken);
-        return outcome.Answer(context, BillingJson.Default.BillingStateResult, state => Tag(context, state));
+        return outcome.Answer(context, BillingJson.Default.BillingStateResult, state =>
+        {
+            Tag(context, state);
+            return state;
+        });
     }
 
     static void Tag(HttpContext context, BillingStateResult state) => context.Response.Headers.ETag = IfMatch.ETag(state.Version);

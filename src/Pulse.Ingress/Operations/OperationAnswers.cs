@@ -14,17 +14,16 @@ static class OperationAnswers
     /// <param name="outcome">What became of it.</param>
     /// <param name="context">Its headers are set.</param>
     /// <param name="result">How the kind's result is read.</param>
-    /// <param name="headers">Sets what goes with a result, such as its ETag.</param>
-    public static Results<Ok<T>, Accepted<OperationStatus>, ProblemHttpResult> Answer<T>(
-        this OperationOutcome outcome, HttpContext context, JsonTypeInfo<T> result, Action<T>? headers = null)
-        where T : class
+    /// <param name="present">What is answered of it; sets the headers that go with it, such as its ETag.</param>
+    public static Results<Ok<T>, Accepted<OperationStatus>, ProblemHttpResult> Answer<TResult, T>(
+        this OperationOutcome outcome, HttpContext context, JsonTypeInfo<TResult> result, Func<TResult, T> present)
+        where TResult : class
     {
         switch (outcome)
         {
             case OperationOutcome.Completed({ Status: "succeeded", Result: { } json }):
                 var body = json.Deserialize(result) ?? throw new JsonException("An operation's result is null.");
-                headers?.Invoke(body);
-                return TypedResults.Ok(body);
+                return TypedResults.Ok(present(body));
 
             case OperationOutcome.Completed({ Problem: var problem }):
                 return Refusal(problem ?? new OperationProblem(StatusCodes.Status409Conflict, "refused", "It was refused.")).On(context);
