@@ -39,6 +39,7 @@ public static class IngressProcess
         services.AddOperations(settings);
         services.AddSignups(settings);
         services.AddAdmin();
+        services.AddLifecycle();
         services.AddBilling();
         services.AddEntitlements(settings);
         services.AddStripeWebhooks(settings);
@@ -66,6 +67,7 @@ public static class IngressProcess
             app.MapSignups();
             app.MapOperations();
             app.MapAdmin();
+            app.MapLifecycle();
             app.MapBilling();
             app.MapEntitlements();
             app.MapStripeWebhooks();

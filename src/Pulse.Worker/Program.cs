@@ -7,6 +7,7 @@ using Pulse.Worker.Audit;
 using Pulse.Worker.Billing;
 using Pulse.Worker.Invariants;
 using Pulse.Worker.Keys;
+using Pulse.Worker.Lifecycle;
 using Pulse.Worker.Metrics;
 using Pulse.Worker.Migrations;
 using Pulse.Worker.Provisioning;
@@ -35,6 +36,7 @@ return await PulseProcess.RunAsync(() =>
     {
         ProvisioningSlice.Add(bus, settings);
         BillingSlice.Add(bus, settings);
+        LifecycleSlice.Add(bus, settings);
         MetricsSlice.Add(bus, settings);
         InvariantsSlice.Add(bus, settings);
         AuditSlice.Add(bus, settings);

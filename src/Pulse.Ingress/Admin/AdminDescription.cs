@@ -1,4 +1,5 @@
 using Microsoft.OpenApi;
+using Pulse.Ingress.Operations;
 
 namespace Pulse.Ingress.Admin;
 
@@ -32,6 +33,17 @@ static class AdminDescription
         endpoint.ProducesProblem(StatusCodes.Status400BadRequest);
         endpoint.ProducesProblem(StatusCodes.Status404NotFound);
         Query(endpoint, Limit, After);
+    }
+
+    public static void DescribeVerb(this RouteHandlerBuilder endpoint, string name, string summary, string? body)
+    {
+        endpoint.WithName(name).WithTags("Organizations").WithSummary(summary)
+            .WithDescription((body is null ? "No body. " : $"The body may be left out where nothing in it is required. {body} ")
+                + "409 tells by its code why the organization's status does not allow it.");
+        endpoint.ProducesProblem(StatusCodes.Status409Conflict);
+        endpoint.DescribeCommand();
+        if (body is not null)
+            endpoint.Accepts<LifecycleRequest>(isOptional: true, "application/json");
     }
 
     static (string, string, OpenApiSchema) Limit => ("limit", "How many.", new OpenApiSchema

@@ -5,6 +5,8 @@ namespace Pulse.Ingress.Admin;
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(Organization))]
+[JsonSerializable(typeof(LifecycleState))]
+[JsonSerializable(typeof(LifecycleRequest))]
 [JsonSerializable(typeof(Page<Organization>))]
 [JsonSerializable(typeof(Page<AuditEntry>))]
 [JsonSerializable(typeof(string[]))]

@@ -17,6 +17,43 @@ sealed record Organization
     [JsonIgnore(Condition = JsonIgnoreCondition.Never)]
     public required string? OwnerEmail { get; init; }
     public required DateTime CreatedAt { get; init; }
+    public DateTime? SuspendedAt { get; init; }
+    public string? SuspendReason { get; init; }
+    public DateTime? DeletionRequestedAt { get; init; }
+    public int? RetentionDays { get; init; }
+
+    /// <summary>From when on it is purged.</summary>
+    public DateTime? PurgeAfter { get; init; }
+
+    /// <summary>Since when nothing may purge it.</summary>
+    public DateTime? LegalHoldAt { get; init; }
+    public string? LegalHoldReason { get; init; }
+
+    /// <summary>The same organization where <paramref name="now"/> says that it stands in its life.</summary>
+    public Organization With(LifecycleState now) => this with
+    {
+        Status = now.Status,
+        SuspendedAt = now.SuspendedAt,
+        SuspendReason = now.SuspendReason,
+        DeletionRequestedAt = now.DeletionRequestedAt,
+        RetentionDays = now.RetentionDays,
+        PurgeAfter = now.PurgeAfter,
+        LegalHoldAt = now.LegalHoldAt,
+        LegalHoldReason = now.LegalHoldReason,
+    };
+}
+
+/// <summary>The result of a verb, as the worker stores it.</summary>
+sealed record LifecycleState
+{
+    public required string Status { get; init; }
+    public DateTime? SuspendedAt { get; init; }
+    public string? SuspendReason { get; init; }
+    public DateTime? DeletionRequestedAt { get; init; }
+    public int? RetentionDays { get; init; }
+    public DateTime? PurgeAfter { get; init; }
+    public DateTime? LegalHoldAt { get; init; }
+    public string? LegalHoldReason { get; init; }
 }
 
 /// <summary>One change.</summary>

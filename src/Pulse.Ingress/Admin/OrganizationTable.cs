@@ -10,7 +10,10 @@ static class OrganizationTable
     /// <param name="At">Its place in the list.</param>
     public sealed record Row(Organization Organization, Place At);
 
-    const string Columns = "o.org_id, o.name, o.status, o.owner_email, o.created_at";
+    const string Columns = """
+        o.org_id, o.name, o.status, o.owner_email, o.created_at,
+        o.suspended_at, o.suspend_reason, o.deletion_requested_at, o.retention_days, o.purge_after, o.legal_hold_at, o.legal_hold_reason
+        """;
 
     const string FindSql = $"select {Columns} from pulse.organizations_v1 o where o.org_id = $1";
 
@@ -86,7 +89,7 @@ static class OrganizationTable
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         var rows = new List<Row>();
         while (await reader.ReadAsync(cancellationToken))
-            rows.Add(new Row(Read(reader), new Place(reader.GetString(5), reader.GetString(6), default, reader.GetGuid(0))));
+            rows.Add(new Row(Read(reader), new Place(reader.GetString(12), reader.GetString(13), default, reader.GetGuid(0))));
 
         return rows;
     }
@@ -98,7 +101,16 @@ static class OrganizationTable
         Status = reader.GetString(2),
         OwnerEmail = reader.IsDBNull(3) ? null : reader.GetString(3),
         CreatedAt = reader.GetDateTime(4),
+        SuspendedAt = Time(reader, 5),
+        SuspendReason = reader.IsDBNull(6) ? null : reader.GetString(6),
+        DeletionRequestedAt = Time(reader, 7),
+        RetentionDays = reader.IsDBNull(8) ? null : reader.GetInt32(8),
+        PurgeAfter = Time(reader, 9),
+        LegalHoldAt = Time(reader, 10),
+        LegalHoldReason = reader.IsDBNull(11) ? null : reader.GetString(11),
     };
+
+    static DateTime? Time(NpgsqlDataReader reader, int column) => reader.IsDBNull(column) ? null : reader.GetDateTime(column);
 
     static NpgsqlParameter<T> Value<T>(T value) => new() { TypedValue = value };
 

@@ -14,16 +14,16 @@ static class OperationAnswers
     /// <param name="outcome">What became of it.</param>
     /// <param name="context">Its headers are set.</param>
     /// <param name="result">How the kind's result is read.</param>
-    /// <param name="present">The last word on it, and on the headers that go with it, such as its ETag.</param>
-    public static Results<Ok<T>, Accepted<OperationStatus>, ProblemHttpResult> Answer<T>(
-        this OperationOutcome outcome, HttpContext context, JsonTypeInfo<T> result, Func<T, T>? present = null)
-        where T : class
+    /// <param name="present">What is answered of it; sets the headers that go with it, such as its ETag.</param>
+    public static Results<Ok<T>, Accepted<OperationStatus>, ProblemHttpResult> Answer<TResult, T>(
+        this OperationOutcome outcome, HttpContext context, JsonTypeInfo<TResult> result, Func<TResult, T> present)
+        where TResult : class
     {
         switch (outcome)
         {
             case OperationOutcome.Completed({ Status: "succeeded" } operation):
                 var body = operation.Result?.Deserialize(result) ?? throw new JsonException("An operation succeeded without the result that its command answers with.");
-                return TypedResults.Ok(present is null ? body : present(body));
+                return TypedResults.Ok(present(body));
 
             case OperationOutcome.Completed({ Problem: var problem }):
                 return Refusal(problem ?? new OperationProblem(StatusCodes.Status409Conflict, "refused", "It was refused.")).On(context);

@@ -67,7 +67,7 @@ public sealed partial class InvariantTests : IAsyncLifetime
         ],
         ["orphan_parts"] =
         [
-            ("alter table pulse.memberships drop constraint memberships_org_id_fkey; alter table pulse.billing_states drop constraint billing_states_org_id_fkey; delete from pulse.organizations where not is_default", Org),
+            ("alter table pulse.organizations disable trigger organizations_deletion; alter table pulse.memberships drop constraint memberships_org_id_fkey; alter table pulse.billing_states drop constraint billing_states_org_id_fkey; delete from pulse.organizations where not is_default", Org),
             ("alter table pulse.memberships drop constraint memberships_user_id_fkey; delete from pulse.users", Org),
         ],
         ["orphan_users"] = [($"insert into pulse.users values ('{Other}', 'z@example.org', 'z@example.org', null, now())", Other)],
