@@ -139,7 +139,8 @@ sealed class Run(int signups, int seed, int workers = 1, int ingresses = 1, int 
         while (true)
         {
             var report = await platform.ExamineAsync();
-            var quiet = report.Healthy && report.OutboxDue == 0 && report.Queues.All(queue => queue.Value == 0);
+            var quiet = report.Healthy && report.OutboxDue == 0 && report.Queues.All(queue => queue.Value == 0)
+                && await platform.Servers.AskAsync<long>(UntoldSql) == 0;
             if (quiet || _clock.Elapsed - lastRestart > QuietWithin)
             {
                 Tell(quiet ? "quiet" : "not quiet");
@@ -151,6 +152,11 @@ sealed class Run(int signups, int seed, int workers = 1, int ingresses = 1, int 
             await Task.Delay(250);
         }
     }
+
+    // What is published has to arrive, too: a consumer that is done with an event has a row for it.
+    const string UntoldSql = """
+        select (select count(*) from pulse.signups where status = 'provisioned') - (select count(*) from messaging.inbox where consumer_id = 'metrics')
+        """;
 
     void Mistaken(Wrong kind, string what) => _mistakes.Add(new Mistake(kind, what));
 
@@ -190,6 +196,9 @@ sealed class Run(int signups, int seed, int workers = 1, int ingresses = 1, int 
         var organizations = await platform.Servers.AskAsync<long>("select count(*) from pulse.organizations where not is_default");
         if (organizations != emails.Count)
             Mistaken(organizations < emails.Count ? Wrong.Lost : Wrong.Duplicated, $"{emails.Count} emails made {organizations} organizations.");
+        var untold = await platform.Servers.AskAsync<long>(UntoldSql);
+        if (untold != 0)
+            Mistaken(untold > 0 ? Wrong.Lost : Wrong.Duplicated, $"{untold} more tenants than TenantProvisioned that were consumed.");
         return stored;
     }
 
