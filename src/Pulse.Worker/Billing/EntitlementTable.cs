@@ -42,8 +42,7 @@ static class EntitlementTable
         now = now.AddTicks(-(now.Ticks % TimeSpan.TicksPerMicrosecond));
         if (await ReadAsync(connection, orgId, now, cancellationToken) is not { } stored)
         {
-            if (!await MakeAsync(connection, orgId, now, cancellationToken))
-                return null;
+            await MakeAsync(connection, orgId, now, cancellationToken);
             stored = await ReadAsync(connection, orgId, now, cancellationToken);
             if (stored is null)
                 return null;
@@ -139,12 +138,12 @@ static class EntitlementTable
         on conflict (org_id) do nothing
         """;
 
-    static async Task<bool> MakeAsync(NpgsqlConnection connection, Guid orgId, DateTimeOffset now, CancellationToken cancellationToken)
+    static async Task MakeAsync(NpgsqlConnection connection, Guid orgId, DateTimeOffset now, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(MakeSql, connection);
         command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = orgId });
         command.Parameters.Add(new NpgsqlParameter<DateTime> { TypedValue = now.UtcDateTime });
-        return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
+        await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
     const string UpdateSql = """

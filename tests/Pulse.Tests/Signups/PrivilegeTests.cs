@@ -28,7 +28,6 @@ public sealed class PrivilegeTests(TestPostgres postgres) : IClassFixture<TestPo
     [InlineData("update pulse.billing_overrides set revoked_at = now()")]
     [InlineData("delete from pulse.billing_overrides")]
     [InlineData("update pulse.billing_overrides_v1 set revoked_at = null")]
-    [InlineData("update pulse.entitlements_v1 set version = 9")]
     [InlineData("insert into pulse.plan_versions (plan_version) values ('mine')")]
     [InlineData("update pulse.plan_versions set capabilities = '{all}'")]
     [InlineData("select * from pulse.plans_in_force")]
