@@ -16,7 +16,6 @@ static class OutboxTable
 
     public static NpgsqlBatchCommand Insert(IReadOnlyList<OutboxMessage> messages) => WithRows(new NpgsqlBatchCommand(InsertSql), messages);
 
-    // The array is asked for once, before the rows.
     const string InsertExceptSql = """
         insert into messaging.outbox
             (id, message_id, exchange, routing_key, content_type, headers, body, due_at, relay_at, expires_at, token)
@@ -24,13 +23,13 @@ static class OutboxTable
         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::bytea[],
                     $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::uuid[], $12::text[])
             as given (id, message_id, exchange, routing_key, content_type, headers, body, due_at, relay_at, expires_at, token, key)
-        where given.key <> all (array(
+        where
         """;
 
-    /// <summary>Leaves out the keys that a query selects: a constant of the caller's, over all keys as <c>$12</c>.</summary>
+    /// <summary>Leaves out those of which a query says true: a constant of the caller's, over <c>given.key</c>.</summary>
     public static NpgsqlBatchCommand InsertExcept(IReadOnlyList<OutboxMessage> messages, string[] keys, string exceptSql)
     {
-        var command = WithRows(new NpgsqlBatchCommand($"{InsertExceptSql}{exceptSql}))"), messages);
+        var command = WithRows(new NpgsqlBatchCommand($"{InsertExceptSql} ({exceptSql}) is not true"), messages);
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = keys });
         return command;
     }
