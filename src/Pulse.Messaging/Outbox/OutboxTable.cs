@@ -16,12 +16,13 @@ static class OutboxTable
 
     public static NpgsqlBatchCommand Insert(IReadOnlyList<OutboxMessage> messages) => WithRows(new NpgsqlBatchCommand(InsertSql), messages);
 
+    // Each array in a select of its own: Postgres would count its elements otherwise, and plan anew for every group.
     const string InsertExceptSql = """
         insert into messaging.outbox
             (id, message_id, exchange, routing_key, content_type, headers, body, due_at, relay_at, expires_at, token)
         select id, message_id, exchange, routing_key, content_type, headers, body, due_at, relay_at, expires_at, token
-        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::bytea[],
-                    $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::uuid[], $12::text[])
+        from unnest((select $1::uuid[]), (select $2::uuid[]), (select $3::text[]), (select $4::text[]), (select $5::text[]), (select $6::jsonb[]),
+                    (select $7::bytea[]), (select $8::timestamptz[]), (select $9::timestamptz[]), (select $10::timestamptz[]), (select $11::uuid[]), (select $12::text[]))
             as given (id, message_id, exchange, routing_key, content_type, headers, body, due_at, relay_at, expires_at, token, key)
         where
         """;
