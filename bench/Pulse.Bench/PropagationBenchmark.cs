@@ -134,7 +134,7 @@ static class PropagationBenchmark
             seen.Add(Stopwatch.GetElapsedTime(at));
         }
 
-        Task SetAsync(string customer, string feature) => stripe.DoAsync("entitlements/set", new { customer, features = new[] { feature } });
+        async Task SetAsync(string customer, string feature) => await stripe.DoAsync("entitlements/set", new { customer, features = new[] { feature } });
 
         async Task<int> FetchesAsync()
         {

@@ -26,7 +26,7 @@ public sealed class OutboxPublisher(TimeProvider clock, OutboxBell bell)
 
     /// <summary>The statement that stores several events, but not those that a query leaves out when it runs, within the same transaction.</summary>
     /// <param name="messages">The events, each under a key that the query knows it by.</param>
-    /// <param name="exceptSql">A constant. Selects the keys to leave out, one text column; <c>$12</c> is a text array of all keys.</param>
+    /// <param name="exceptSql">A constant. Selects one boolean for the key <c>given.key</c>, a text: true leaves that event out.</param>
     public NpgsqlBatchCommand PublishExcept<T>(IReadOnlyList<(string Key, T Message)> messages, string exceptSql)
         where T : class =>
         OutboxTable.InsertExcept([.. messages.Select(keyed => Row(keyed.Message, null))], [.. messages.Select(keyed => keyed.Key)], exceptSql);

@@ -16,21 +16,21 @@ static class OutboxTable
 
     public static NpgsqlBatchCommand Insert(IReadOnlyList<OutboxMessage> messages) => WithRows(new NpgsqlBatchCommand(InsertSql), messages);
 
-    // The array is asked for once, before the rows.
+    // Each array in a select of its own: Postgres would count its elements otherwise, and plan anew for every group.
     const string InsertExceptSql = """
         insert into messaging.outbox
             (id, message_id, exchange, routing_key, content_type, headers, body, due_at, relay_at, expires_at, token)
         select id, message_id, exchange, routing_key, content_type, headers, body, due_at, relay_at, expires_at, token
-        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::bytea[],
-                    $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::uuid[], $12::text[])
+        from unnest((select $1::uuid[]), (select $2::uuid[]), (select $3::text[]), (select $4::text[]), (select $5::text[]), (select $6::jsonb[]),
+                    (select $7::bytea[]), (select $8::timestamptz[]), (select $9::timestamptz[]), (select $10::timestamptz[]), (select $11::uuid[]), (select $12::text[]))
             as given (id, message_id, exchange, routing_key, content_type, headers, body, due_at, relay_at, expires_at, token, key)
-        where given.key <> all (array(
+        where
         """;
 
-    /// <summary>Leaves out the keys that a query selects: a constant of the caller's, over all keys as <c>$12</c>.</summary>
+    /// <summary>Leaves out those of which a query says true: a constant of the caller's, over <c>given.key</c>.</summary>
     public static NpgsqlBatchCommand InsertExcept(IReadOnlyList<OutboxMessage> messages, string[] keys, string exceptSql)
     {
-        var command = WithRows(new NpgsqlBatchCommand($"{InsertExceptSql}{exceptSql}))"), messages);
+        var command = WithRows(new NpgsqlBatchCommand($"{InsertExceptSql} ({exceptSql}) is not true"), messages);
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = keys });
         return command;
     }

@@ -58,7 +58,12 @@ public sealed class TimelineTests
     {
         var known = new Known
         {
-            Exists = true, Version = 1, Lifecycle = lifecycle, Unlimited = unlimited, ReadAt = 0, Generation = 0,
+            Exists = true,
+            Version = 1,
+            Lifecycle = lifecycle,
+            Unlimited = unlimited,
+            ReadAt = 0,
+            Generation = 0,
             Timeline = unlimited ? Timeline.Empty : new TimelineJson().Parse(Segment(Start, "api", "active")),
         };
 
