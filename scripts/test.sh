@@ -2,7 +2,7 @@
 # Every test on real servers. The last line is `N passed, N failed`.
 
 command_test() {
-  local passed=0 failed=0 skipped=0 results
+  local passed=0 failed=0 skipped=0 results missing
   # The servers of the tests are their own, whatever runs beside them.
   unset PULSE_POSTGRES PULSE_POSTGRES_INGRESS PULSE_POSTGRES_ADMIN PULSE_RABBITMQ PULSE_RABBITMQ_MANAGEMENT \
     PULSE_INGRESS_URL PULSE_WORKER_URL PULSE_STRIPE_URL PULSE_STRIPE_API_BASE PULSE_STRIPE_API_KEY PULSE_STRIPE_WEBHOOK_SECRET PULSE_PLANS_FILE
@@ -21,7 +21,9 @@ command_test() {
   if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then set -- --filter "FullyQualifiedName~$1" "${@:2}"; fi
 
   lock_state
-  has_dotnet || install_or_tell dotnet
+  # node and npm: Stripe's own package judges signatures.
+  mapfile -t missing < <(missing dotnet node npm)
+  [ ${#missing[@]} -eq 0 ] || install_or_tell "${missing[@]}"
   unlock_state
   results=$(mktemp -d)
   # shellcheck disable=SC2064 # this run's directory
