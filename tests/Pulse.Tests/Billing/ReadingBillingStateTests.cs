@@ -87,7 +87,7 @@ public sealed class ReadingBillingStateTests(TestPostgres postgres) : AdminTests
     [InlineData("/explain")]
     public async Task An_unknown_organization_is_404_and_the_platform_s_own_has_no_billing(string part)
     {
-        foreach (var id in (string[])[Unknown, "00000000-0000-4000-8000-000000000000", "nonsense", "%00"])
+        foreach (var id in (string[])[Unknown, "00000000-0000-4000-8000-000000000000", "nonsense"])
             await (await SendAsync("GET", $"/api/admin/orgs/{id}/billing-state{part}", _key)).IsProblem(404, "not_found");
         await (await SendAsync("GET", $"/api/admin/orgs/default/billing-state{part}", _key)).IsProblem(404, "no_billing");
     }
