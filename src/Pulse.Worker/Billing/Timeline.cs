@@ -45,9 +45,9 @@ sealed record Segment
     [JsonIgnore]
     public bool GivesAccess => State is "trial" or "active" or "grace";
 
-    /// <summary>Whether both say the same, from whenever on.</summary>
-    public bool SaysTheSameAs(Segment other) => JsonSerializer.SerializeToUtf8Bytes(this with { From = default }, Canonical.Json).AsSpan()
-        .SequenceEqual(JsonSerializer.SerializeToUtf8Bytes(other with { From = default }, Canonical.Json));
+    /// <summary>Whether both say the same, from whenever on. By name, not by place: jsonb keeps no order of its own.</summary>
+    public bool SaysTheSameAs(Segment other) => JsonElement.DeepEquals(
+        JsonSerializer.SerializeToElement(this with { From = default }, Canonical.Json), JsonSerializer.SerializeToElement(other with { From = default }, Canonical.Json));
 }
 
 /// <summary>From a time on, a state. The first of several holds since ever.</summary>
