@@ -40,6 +40,9 @@ sealed class Servers : IAsyncDisposable
     /// <summary>Where the database of the two processes is, as Npgsql has it.</summary>
     public string PulseAddress => PostgresAddress.Parse(this["PULSE_POSTGRES"]).ConnectionString;
 
+    /// <summary>The double of Stripe.</summary>
+    public Uri Stripe => new(this["PULSE_STRIPE_URL"]);
+
     const string SecretName = "PULSE_STRIPE_WEBHOOK_SECRET";
 
     string this[string name] => _env.TryGetValue(name, out var value)
@@ -124,6 +127,8 @@ sealed class Servers : IAsyncDisposable
             start.Environment.Remove(name);
         // Without one the ingress has no webhook endpoint.
         start.Environment[SecretName] = WebhookSecret;
+        // Far above what Stripe allows: how fast Pulse is, and not how long it is told to wait.
+        start.Environment["PULSE_STRIPE_RATE_PER_SECOND"] = "1000";
         using var script = Process.Start(start)!;
         var output = await script.StandardOutput.ReadToEndAsync();
         await script.WaitForExitAsync();
