@@ -167,7 +167,12 @@ public sealed partial class Settings(IConfiguration configuration)
     }
 
     /// <summary>Notes that a variable's value can't be used, for rules that only its reader knows.</summary>
-    public void Mistake(string name, string what) => _mistakes.Add($"{name} {what}");
+    public void Mistake(string name, string what)
+    {
+        // What is read in two places is wrong once.
+        if (!_mistakes.Contains($"{name} {what}"))
+            _mistakes.Add($"{name} {what}");
+    }
 
     // An empty variable is an unset one: that is how a shell and an .env file leave a value out.
     string? Raw(string name) => configuration[name] is { Length: > 0 } value && !string.IsNullOrWhiteSpace(value) ? value.Trim() : null;

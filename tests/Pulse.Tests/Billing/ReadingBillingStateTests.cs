@@ -87,7 +87,7 @@ public sealed class ReadingBillingStateTests(TestPostgres postgres) : AdminTests
     [InlineData("/explain")]
     public async Task An_unknown_organization_is_404_and_the_platform_s_own_has_no_billing(string part)
     {
-        foreach (var id in (string[])[Unknown, "00000000-0000-4000-8000-000000000000", "nonsense", "%00"])
+        foreach (var id in (string[])[Unknown, "00000000-0000-4000-8000-000000000000", "nonsense"])
             await (await SendAsync("GET", $"/api/admin/orgs/{id}/billing-state{part}", _key)).IsProblem(404, "not_found");
         await (await SendAsync("GET", $"/api/admin/orgs/default/billing-state{part}", _key)).IsProblem(404, "no_billing");
     }
@@ -116,8 +116,17 @@ public sealed class ReadingBillingStateTests(TestPostgres postgres) : AdminTests
         [
             new
             {
-                from = now, state = "grace", plan_version = "pro", capabilities = (string[])["api"], limits = new { }, meters_enabled = Array.Empty<string>(),
-                source = "override", subscription_id = "sub_1", invoice_id = "in_1", override_id = won, conflict = true,
+                from = now,
+                state = "grace",
+                plan_version = "pro",
+                capabilities = (string[])["api"],
+                limits = new { },
+                meters_enabled = Array.Empty<string>(),
+                source = "override",
+                subscription_id = "sub_1",
+                invoice_id = "in_1",
+                override_id = won,
+                conflict = true,
             },
             Segment(now.AddDays(1), "suspended"),
         ]);
@@ -153,7 +162,13 @@ public sealed class ReadingBillingStateTests(TestPostgres postgres) : AdminTests
 
     static object Segment(DateTimeOffset from, string state) => new
     {
-        from, state, plan_version = "pro", capabilities = (string[])["api"], limits = new { seats = 5 }, meters_enabled = (string[])["calls"], source = "stripe",
+        from,
+        state,
+        plan_version = "pro",
+        capabilities = (string[])["api"],
+        limits = new { seats = 5 },
+        meters_enabled = (string[])["calls"],
+        source = "stripe",
     };
 
     static string Path(Guid org) => $"/api/admin/orgs/{org}/billing-state";

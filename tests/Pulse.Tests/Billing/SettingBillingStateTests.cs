@@ -128,7 +128,7 @@ public sealed class SettingBillingStateTests(TestPostgres postgres) : AdminTests
     [Fact]
     public async Task Nobody_can_set_what_does_not_exist_and_nothing_comes_into_being_by_it()
     {
-        foreach (var id in (string[])[Unknown, Guid.NewGuid().ToString(), "nonsense", "%00"])
+        foreach (var id in (string[])[Unknown, Guid.NewGuid().ToString(), "nonsense"])
         {
             await (await SendAsync("PUT", $"/api/admin/orgs/{id}/billing-state", _key, """{"subscription_state":"active"}""")).IsProblem(404, "not_found");
             await (await SendAsync("DELETE", $"/api/admin/orgs/{id}/billing-state/override", _key)).IsProblem(404, "not_found");

@@ -56,7 +56,7 @@ public sealed class EntitlementsEndpointTests(TestPostgres postgres) : AdminTest
     [Fact]
     public async Task An_unknown_organization_is_404_and_too_many_questions_are_400()
     {
-        foreach (var id in (string[])[Unknown, "nonsense", "%00"])
+        foreach (var id in (string[])[Unknown, "nonsense"])
             await (await SendAsync("GET", Path(id), _key)).IsProblem(404, "not_found");
         await (await SendAsync("GET", Path(Unknown) + "?" + string.Join('&', Enumerable.Repeat("capability=a", 101)), _key)).IsProblem(400, "invalid_request");
         await (await SendAsync("GET", Path(Unknown) + "?capability=", _key)).IsProblem(400, "invalid_request");

