@@ -29,7 +29,7 @@ sealed record OverrideState
     public string? PlanVersion { get; init; }
     public IReadOnlyList<string>? Capabilities { get; init; }
 
-    /// <summary>By name: a limit that is not named here is left as it is.</summary>
+    /// <summary>All of them: one that is missing is none. Of a grant: what those that there are are raised to.</summary>
     public IReadOnlyDictionary<string, long>? Limits { get; init; }
     public IReadOnlyList<string>? MetersEnabled { get; init; }
     public DateTimeOffset? TrialEndsAt { get; init; }

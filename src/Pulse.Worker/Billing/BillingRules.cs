@@ -43,7 +43,7 @@ static class BillingRules
 
         Segment At(DateTimeOffset time)
         {
-            var effective = Effective(holdings, standing.FindAll(one => !(one.ExpiresAt <= time)), trialEndsAt, plans, time) with { PausedSince = null };
+            var effective = Effective(holdings, standing.FindAll(one => !(one.ExpiresAt <= time)), trialEndsAt, plans, time);
             // When it began, where that is known; a boundary is the beginning of what it brings.
             return effective with { From = time > now || effective.From == Ever || effective.From > time ? time : effective.From };
         }
@@ -55,40 +55,14 @@ static class BillingRules
         IReadOnlyList<Canonical> customers, DateTimeOffset? trialEndsAt, Segment? previous, Plans plans, DateTimeOffset now, bool keepUnknownPrices = false)
     {
         var holdings = Holdings(customers, previous, plans, now, keepUnknownPrices);
-        var paused = holdings.Where(holding => holding.PausedSince is not null).ToDictionary(holding => holding.Gives.SubscriptionId!, holding => holding.PausedSince!.Value);
-        var underlying = Normal(Under(holdings, trialEndsAt, plans, now)) with { PausedSince = paused.Count > 0 ? Sorted(paused) : null };
+        var known = holdings.Where(holding => !holding.Unknown).DistinctBy(holding => holding.Gives.SubscriptionId)
+            .ToDictionary(holding => holding.Gives.SubscriptionId!, holding => holding with { Gives = Normal(holding.Gives) });
+        var underlying = Normal(Under(holdings, trialEndsAt, plans, now)) with { Known = known.Count > 0 ? Sorted(known) : null };
         underlying = underlying with { From = underlying.From == Ever || underlying.From > now ? now : underlying.From };
         return previous?.SaysTheSameAs(underlying) == true ? previous : underlying;
     }
 
     // --- Stripe and the local trial ---------------------------------------------------------------------------------------
-
-    /// <summary>From a time on, a state. The first of several holds since ever.</summary>
-    readonly record struct Phase(DateTimeOffset From, string State);
-
-    /// <summary>What one subscription gives, in which state when.</summary>
-    sealed record Holding
-    {
-        public required Segment Gives { get; init; }
-        public required IReadOnlyList<Phase> Phases { get; init; }
-
-        /// <summary>A tie goes to the newest.</summary>
-        public required DateTimeOffset CreatedAt { get; init; }
-
-        /// <summary>Since when Pulse knows that it is paused.</summary>
-        public DateTimeOffset? PausedSince { get; init; }
-
-        /// <summary>It adds to another subscription, and decides nothing where there is one.</summary>
-        public bool AddOn { get; init; }
-
-        /// <summary>Nothing is known of it but that it is there.</summary>
-        public bool Unknown { get; init; }
-
-        /// <summary>The same, but in grace until then.</summary>
-        public Holding WithGraceUntil(DateTimeOffset? until) => until is null || Phases[0].State != "grace"
-            ? this
-            : this with { Gives = Gives with { GraceUntil = until }, Phases = PhasesOf("grace", graceUntil: until) };
-    }
 
     static List<Holding> Holdings(IReadOnlyList<Canonical> customers, Segment? previous, Plans plans, DateTimeOffset now, bool keepUnknownPrices) =>
     [
@@ -152,17 +126,12 @@ static class BillingRules
 
         Holding Of(Segment what, IReadOnlyList<Phase> phases) => new() { Gives = what, Phases = phases, CreatedAt = subscription.CreatedAt, AddOn = plan.AddOn };
 
-        DateTimeOffset PausedSince(StripeSubscription paused) => previous?.PausedSince?.TryGetValue(paused.Id, out var since) == true ? since : now;
+        DateTimeOffset PausedSince(StripeSubscription paused) => Known(previous, paused)?.PausedSince ?? now;
     }
 
-    // What it was goes on, with the boundaries that it had. Of a local trial there is nothing to keep: it goes on by itself.
-    static Holding Stale(StripeSubscription subscription, Segment? previous) => previous is { Source: "stripe" }
-        ? new()
-        {
-            Gives = previous with { From = Ever, Stale = true, PausedSince = null },
-            Phases = PhasesOf(previous.State, graceUntil: previous.GraceUntil, suspendedSince: previous.From),
-            CreatedAt = subscription.CreatedAt,
-        }
+    // What it was goes on, with the boundaries that it had.
+    static Holding Stale(StripeSubscription subscription, Segment? previous) => Known(previous, subscription) is { } known
+        ? known with { Gives = known.Gives with { Stale = true } }
         : new()
         {
             Gives = new Segment { From = Ever, State = "", PlanVersion = "", Capabilities = [], Limits = NoLimits, MetersEnabled = [], Source = "stripe" },
@@ -170,6 +139,8 @@ static class BillingRules
             CreatedAt = subscription.CreatedAt,
             Unknown = true,
         };
+
+    static Holding? Known(Segment? previous, StripeSubscription subscription) => previous?.Known?.GetValueOrDefault(subscription.Id);
 
     // The debt's age is Stripe's to tell, so a repeated past_due moves nothing. An invoice that is sent is late from its due date on.
     static (string? Invoice, DateTimeOffset Since) Debt(Canonical customer, StripeSubscription subscription) =>
@@ -212,6 +183,11 @@ static class BillingRules
         };
     }
 
+    // The same, but in grace until then.
+    static Holding Until(this Holding holding, DateTimeOffset? grace) => grace is null || holding.Phases[0].State != "grace"
+        ? holding
+        : holding with { Gives = holding.Gives with { GraceUntil = grace }, Phases = PhasesOf("grace", graceUntil: grace) };
+
     static Phase[] PhasesOf(string state, DateTimeOffset? trialEndsAt = null, DateTimeOffset? graceUntil = null, DateTimeOffset? suspendedSince = null) => state switch
     {
         "trial" when trialEndsAt is { } end => [new(Ever, "trial"), new(end, "expired")],
@@ -229,7 +205,7 @@ static class BillingRules
         var stale = holdings.Exists(holding => holding.Unknown);
         var held = (from holding in holdings
                     where !holding.Unknown
-                    let moved = holding.WithGraceUntil(replaces?.GraceUntil)
+                    let moved = holding.Until(replaces?.GraceUntil)
                     let phase = At(moved.Phases, time)
                     let gives = moved.Gives with { State = phase.State, From = phase.From }
                     orderby Rank(gives.State), gives.Stale, gives.GraceUntil descending, holding.CreatedAt descending, gives.SubscriptionId
@@ -313,7 +289,7 @@ static class BillingRules
         {
             PlanVersion = said.PlanVersion ?? under.PlanVersion,
             Capabilities = said.Capabilities ?? plan?.Capabilities ?? under.Capabilities,
-            Limits = Replaced(plan?.Limits ?? under.Limits, said.Limits),
+            Limits = said.Limits ?? plan?.Limits ?? under.Limits,
             MetersEnabled = said.MetersEnabled ?? plan?.Meters ?? under.MetersEnabled,
             // Without a state, an end moves the one under it, where there is one, and that has been done already.
             TrialEndsAt = (said.SubscriptionState is null ? null : said.TrialEndsAt) ?? segment.TrialEndsAt,
@@ -338,7 +314,7 @@ static class BillingRules
         {
             PlanVersion = said.PlanVersion ?? under.PlanVersion,
             Capabilities = [.. under.Capabilities, .. said.Capabilities ?? plan?.Capabilities ?? []],
-            Limits = Raised(plan is null ? under.Limits : Most([under.Limits, Replaced(plan.Limits, said.Limits)]), said.Limits),
+            Limits = Raised(plan is null ? under.Limits : Most([under.Limits, plan.Limits]), said.Limits),
             MetersEnabled = [.. under.MetersEnabled, .. said.MetersEnabled ?? plan?.Meters ?? []],
             TrialEndsAt = better ? said.TrialEndsAt : under.TrialEndsAt,
             GraceUntil = better ? said.GraceUntil : under.GraceUntil,
@@ -359,7 +335,7 @@ static class BillingRules
         IEnumerable<OverrideState?> replaced = [null, .. standing.Select(one => one.State)];
         return standing.Select(one => one.ExpiresAt).OfType<DateTimeOffset>()
             .Concat(from said in replaced
-                    from phase in holdings.SelectMany(holding => holding.WithGraceUntil(said?.GraceUntil).Phases)
+                    from phase in holdings.SelectMany(holding => holding.Until(said?.GraceUntil).Phases)
                         .Concat(PhasesOf("trial", trialEndsAt: said?.TrialEndsAt ?? trialEndsAt))
                         .Concat(said?.SubscriptionState is { } state ? PhasesOf(state, said.TrialEndsAt, said.GraceUntil) : [])
                     select phase.From);
@@ -371,12 +347,12 @@ static class BillingRules
 
     static int Rank(string state) => States.Index().First(pair => pair.Item == state).Index;
 
-    // Without access there is nothing to be able to. In one order, so that equal ones look equal.
+    // Without access there is nothing to be able to; what a subscription gives has no state of its own. In one order, so that equal ones look equal.
     static Segment Normal(Segment segment) => segment with
     {
-        Capabilities = segment.GivesAccess ? Names(segment.Capabilities) : [],
+        Capabilities = segment.GivesAccess || segment.State.Length == 0 ? Names(segment.Capabilities) : [],
         Limits = Sorted(segment.Limits),
-        MetersEnabled = segment.GivesAccess ? Names(segment.MetersEnabled) : [],
+        MetersEnabled = segment.GivesAccess || segment.State.Length == 0 ? Names(segment.MetersEnabled) : [],
     };
 
     static string[] Names(IReadOnlyList<string> names) => [.. names.Distinct().Order(StringComparer.Ordinal)];
@@ -394,14 +370,6 @@ static class BillingRules
     // A limit that is not there already is none, and stays none.
     static Dictionary<string, long> Raised(IReadOnlyDictionary<string, long> limits, IReadOnlyDictionary<string, long>? by) =>
         limits.ToDictionary(limit => limit.Key, limit => by?.TryGetValue(limit.Key, out var more) == true ? Math.Max(limit.Value, more) : limit.Value);
-
-    static Dictionary<string, long> Replaced(IReadOnlyDictionary<string, long> limits, IReadOnlyDictionary<string, long>? by)
-    {
-        var replaced = limits.ToDictionary(limit => limit.Key, limit => limit.Value);
-        foreach (var (name, limit) in by ?? NoLimits)
-            replaced[name] = limit;
-        return replaced;
-    }
 
     static DateTimeOffset Later(DateTimeOffset time, TimeSpan by) => DateTimeOffset.MaxValue - time < by ? DateTimeOffset.MaxValue : time + by;
 }

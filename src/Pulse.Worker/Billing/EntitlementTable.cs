@@ -23,7 +23,7 @@ static class EntitlementTable
     /// Computes an organization's entitlements and stores them where they differ, with an audit row, under the lock of its
     /// billing_states row, in the caller's transaction. The caller publishes EntitlementsChanged.
     /// </summary>
-    /// <param name="connection">In a transaction.</param>
+    /// <param name="connection">In a transaction, which takes no other lock after this: the audit log is locked up to its end.</param>
     /// <param name="orgId">The organization.</param>
     /// <param name="plans">What is sold.</param>
     /// <param name="now">The time.</param>
@@ -63,8 +63,6 @@ static class EntitlementTable
         var next = timeline.Count > 1 ? timeline[1].From : (DateTimeOffset?)null;
 
         await using var batch = new NpgsqlBatch(connection);
-        if (changed)
-            batch.BatchCommands.Add(Audit(now, actor, orgId, BillingState.Of(before, stored.Version), BillingState.Of(timeline, version), cause));
         if (kept is null)
         {
             // Still as it began, and still read from the trial plan as that is at the time of reading.
@@ -76,6 +74,9 @@ static class EntitlementTable
             batch.BatchCommands.Add(Update(orgId, version, kept, underlying, timeline[0], next, plans.Hash, verified ? now : null, changed ? now : null));
         }
 
+        // Last: the audit log is locked from here to the transaction's end.
+        if (changed)
+            batch.BatchCommands.Add(Audit(now, actor, orgId, BillingState.Of(before, stored.Version), BillingState.Of(timeline, version), cause));
         if (batch.BatchCommands.Count > 0)
             await batch.ExecuteNonQueryAsync(cancellationToken);
         return new Entitlements(orgId, version, timeline[0], changed);

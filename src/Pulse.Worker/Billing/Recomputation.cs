@@ -10,7 +10,8 @@ sealed partial class Recomputation(NpgsqlDataSource dataSource, OutboxPublisher 
 {
     public delegate Task<List<Guid>> Claim(NpgsqlConnection connection, DateTimeOffset now, Guid[] except, int limit, CancellationToken cancellationToken);
 
-    const int Piece = 100;
+    // The audit log is locked from the first change of a piece to its commit.
+    const int Piece = 20;
     static readonly TimeSpan Aside = TimeSpan.FromMinutes(1);
 
     readonly Dictionary<Guid, DateTimeOffset> _aside = [];

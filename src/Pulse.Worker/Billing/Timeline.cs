@@ -38,18 +38,39 @@ sealed record Segment
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public bool Conflict { get; init; }
 
-    /// <summary>
-    /// Of paused subscriptions: since when Pulse knows, as Stripe doesn't tell. In <c>billing_states.underlying</c> only.
-    /// </summary>
-    public IReadOnlyDictionary<string, DateTimeOffset>? PausedSince { get; init; }
+    /// <summary>What is known of each subscription, by its id. In <c>billing_states.underlying</c> only.</summary>
+    public IReadOnlyDictionary<string, Holding>? Known { get; init; }
 
     /// <summary>Whether the tenant may do anything.</summary>
     [JsonIgnore]
     public bool GivesAccess => State is "trial" or "active" or "grace";
 
-    /// <summary>Whether both say the same, from whenever on.</summary>
-    public bool SaysTheSameAs(Segment other) => JsonSerializer.SerializeToUtf8Bytes(this with { From = default }, Canonical.Json).AsSpan()
-        .SequenceEqual(JsonSerializer.SerializeToUtf8Bytes(other with { From = default }, Canonical.Json));
+    /// <summary>Whether both say the same, from whenever on. By name, not by place: jsonb keeps no order of its own.</summary>
+    public bool SaysTheSameAs(Segment other) => JsonElement.DeepEquals(
+        JsonSerializer.SerializeToElement(this with { From = default }, Canonical.Json), JsonSerializer.SerializeToElement(other with { From = default }, Canonical.Json));
+}
+
+/// <summary>From a time on, a state. The first of several holds since ever.</summary>
+readonly record struct Phase(DateTimeOffset From, string State);
+
+/// <summary>What one subscription gives, in which state when.</summary>
+sealed record Holding
+{
+    public required Segment Gives { get; init; }
+    public required IReadOnlyList<Phase> Phases { get; init; }
+
+    /// <summary>A tie goes to the newest.</summary>
+    public required DateTimeOffset CreatedAt { get; init; }
+
+    /// <summary>Of one that is suspended: since when Pulse knows, as Stripe doesn't tell.</summary>
+    public DateTimeOffset? PausedSince { get; init; }
+
+    /// <summary>It adds to another subscription, and decides nothing where there is one.</summary>
+    public bool AddOn { get; init; }
+
+    /// <summary>Nothing is known of it but that it is there.</summary>
+    [JsonIgnore]
+    public bool Unknown { get; init; }
 }
 
 /// <summary>Reading a timeline: segments by <see cref="Segment.From"/> ascending, at least one.</summary>

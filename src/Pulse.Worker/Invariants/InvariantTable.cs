@@ -171,6 +171,53 @@ static class InvariantTable
           and not coalesce(next_at > $2, false)
         """;
 
+    // Readers take the last segment that has begun: out of order, or with none, they would take a wrong one.
+    const string Timelines = """
+        select b.org_id::text from pulse.billing_states b
+        where b.org_id >= $1 and b.timeline is not null and (
+            jsonb_typeof(b.timeline) <> 'array' or b.timeline = '[]'
+            or exists (
+                select from (
+                    select at, lag(at) over (order by number) as before
+                    from jsonb_array_elements(case jsonb_typeof(b.timeline) when 'array' then b.timeline else '[]' end) with ordinality as segment (body, number),
+                        lateral (select (body ->> 'from')::timestamptz as at) as begins) as pairs
+                where at is null or at <= before))
+        """;
+
+    // The columns are what the first segment was when it was computed, and the index of the sweep is on the second one's beginning.
+    const string CurrentBillingStates = """
+        select b.org_id::text from pulse.billing_states b
+        where b.org_id >= $1 and b.timeline is not null and (
+            b.subscription_state is distinct from (b.timeline -> 0 ->> 'state')
+            or b.plan_version is distinct from (b.timeline -> 0 ->> 'plan_version')
+            or b.next_boundary_at is distinct from (b.timeline -> 1 ->> 'from')::timestamptz)
+        union all
+        select b.org_id::text from pulse.billing_states b
+        where b.org_id >= $1 and b.timeline is null and (b.subscription_state <> 'trial' or b.next_boundary_at is distinct from b.trial_ends_at)
+        """;
+
+    // Over the index of boundaries, so it is cheap without a range. Readers know without the sweep; nobody else is told.
+    const string BoundariesOverdue = """
+        select org_id::text from pulse.billing_states where next_boundary_at <= $2::timestamptz - interval '1 minute'
+        """;
+
+    const string AccessWithoutRight = """
+        select b.org_id::text from pulse.billing_states b
+        where b.org_id >= $1 and jsonb_typeof(b.timeline) = 'array' and exists (
+            select from jsonb_array_elements(b.timeline) segment
+            where segment ->> 'state' not in ('trial', 'active', 'grace')
+              and (segment -> 'capabilities' <> '[]' or segment -> 'meters_enabled' <> '[]'))
+        """;
+
+    // Foreign keys say so, too, but not after a restore without them.
+    const string BillingOfNobody = """
+        select c.org_id::text from pulse.stripe_customers c
+        where c.org_id >= $1 and not exists (select from pulse.billing_states b where b.org_id = c.org_id)
+        union
+        select o.org_id::text from pulse.billing_overrides o
+        where o.org_id >= $1 and not exists (select from pulse.billing_states b where b.org_id = o.org_id)
+        """;
+
     public static readonly IReadOnlyList<Invariant> All =
     [
         new("unfinished_signups", "every acknowledged signup has ended", UnfinishedSignups,
@@ -207,6 +254,16 @@ static class InvariantTable
             "Is the queue stripe-events being consumed, and what is in stripe-events_error? Reconciliation handles what is left."),
         new("inbox_future", "no message was consumed in the future", InboxFuture,
             "A worker's clock is, or was, ahead. In development: ./pulse clock was moved and reset."),
+        new("timelines", "every timeline has a segment, and they are in order", Timelines,
+            "Readers may answer wrongly for these organizations: set their timeline to null and next_boundary_at to the past; the sweep computes it again."),
+        new("current_billing_states", "a billing state is the first segment of its timeline, and its next boundary the second", CurrentBillingStates,
+            "Something other than Pulse wrote them. Set next_boundary_at to the past: the sweep computes them again."),
+        new("boundaries_overdue", "what comes by itself is announced within a minute", BoundariesOverdue,
+            "Is a worker running? Its log says which organization it can't compute. Readers go by the timeline meanwhile."),
+        new("access_without_right", "an expired or suspended tenant can do nothing", AccessWithoutRight,
+            "Set next_boundary_at of these organizations to the past: the sweep computes them again. Find what wrote it."),
+        new("billing_of_nobody", "every linked customer and every override belongs to an organization with a billing state", BillingOfNobody,
+            "Something other than Pulse wrote or deleted rows: compare with a backup."),
     ];
 
     const int Samples = 10;

@@ -94,7 +94,7 @@ create table pulse.plans_in_force (
 -- A segment of state expired or suspended has no capabilities. Null: a local trial, see entitlements_v1.
 alter table pulse.billing_states
     add column timeline         jsonb       null,
-    -- What is in force without any override: where Stripe says what Pulse doesn't know, this goes on.
+    -- What is in force without any override, and what is known of each subscription: where Stripe says what Pulse doesn't know, that goes on.
     add column underlying       jsonb       null,
     -- When it was last known to be what Stripe says.
     add column verified_at      timestamptz null,

@@ -23,9 +23,10 @@ public sealed class Bed : IAsyncLifetime
     }
 
     /// <summary>Starts one process: a host of its own with its own connections to both servers.</summary>
-    internal async Task<Node> StartAsync(Action<IBusRegistrationConfigurator>? register = null, Func<string, Task>? atPoint = null)
+    internal async Task<Node> StartAsync(
+        Action<IBusRegistrationConfigurator>? register = null, Func<string, Task>? atPoint = null, TimeProvider? clock = null)
     {
-        var node = await Node.StartAsync(Postgres.WorkerAddress, Broker.Address, register ?? Node.Deposits, atPoint);
+        var node = await Node.StartAsync(Postgres.WorkerAddress, Broker.Address, register ?? Node.Deposits, atPoint, clock);
         _nodes.Add(node);
         return node;
     }

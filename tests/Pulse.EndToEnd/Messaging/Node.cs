@@ -43,7 +43,7 @@ sealed class Node : IAsyncDisposable
         bus.AddConsumer<QuietConsumer>().Endpoint(endpoint => endpoint.Name = "deposits");
 
     public static async Task<Node> StartAsync(
-        string postgres, Uri broker, Action<IBusRegistrationConfigurator> register, Func<string, Task>? atPoint)
+        string postgres, Uri broker, Action<IBusRegistrationConfigurator> register, Func<string, Task>? atPoint, TimeProvider? clock = null)
     {
         var address = PostgresAddress.Parse(postgres);
         address.ApplicationName = $"node-{Guid.NewGuid():N}";
@@ -53,7 +53,7 @@ sealed class Node : IAsyncDisposable
         builder.Logging.SetMinimumLevel(LogLevel.Warning);
         if (Environment.GetEnvironmentVariable("PULSE_TEST_LOG") is not null)
             builder.Logging.AddSimpleConsole(console => console.TimestampFormat = "HH:mm:ss.fff ");
-        builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton(clock ?? TimeProvider.System);
         builder.Services.AddSingleton<Script>();
         builder.Services.AddSingleton(_ => NpgsqlDataSource.Create(address.ConnectionString));
         builder.Services.AddPulseMessaging(

@@ -28,7 +28,8 @@ public sealed partial class InvariantTests : IAsyncLifetime
             insert into pulse.users values ('{Owner}', 'a@example.org', 'a@example.org', null, now());
             insert into pulse.organizations values ('{Org}', 'A', 'active', false, now());
             insert into pulse.memberships values ('{Org}', '{Owner}', 'owner', now());
-            insert into pulse.billing_states values ('{Org}', 'trial', 'trial', now(), 1, now());
+            insert into pulse.billing_states (org_id, subscription_state, plan_version, trial_ends_at, next_boundary_at, updated_at)
+            values ('{Org}', 'trial', 'trial', '2126-01-01', '2126-01-01', now());
             insert into pulse.signups (signup_id, status, org_id, accepted_at, updated_at) values
                 ('{Provisioned}', 'provisioned', '{Org}', now() - interval '3 minutes', now()),
                 ('{Existing}', 'existing', null, now() - interval '3 minutes', now());
@@ -107,7 +108,40 @@ public sealed partial class InvariantTests : IAsyncLifetime
         [
             ($"insert into messaging.inbox values ('{Other}', 'metrics', now() + interval '2 minutes')", Other),
         ],
+        ["timelines"] =
+        [
+            ("update pulse.billing_states set timeline = '[]'", Org),
+            ("update pulse.billing_states set timeline = '{}'", Org),
+            (Timeline(Segment("active", "2026-01-02"), Segment("expired", "2026-01-02")), Org),
+            (Timeline(Segment("active", "2026-01-02"), Segment("expired", "2026-01-01")), Org),
+            ("update pulse.billing_states set timeline = '[{}]'", Org),
+        ],
+        ["current_billing_states"] =
+        [
+            ("update pulse.billing_states set subscription_state = 'active'", Org),
+            ("update pulse.billing_states set next_boundary_at = null", Org),
+            (Timeline(Segment("active", "2026-01-02")) + ", next_boundary_at = null", Org),
+            (Timeline(Segment("trial", "2026-01-02", plan: "pro")) + ", next_boundary_at = null", Org),
+            (Timeline(Segment("trial", "2026-01-02")), Org),
+            (Timeline(Segment("trial", "2026-01-02"), Segment("expired", "2125-01-01")), Org),
+        ],
+        ["boundaries_overdue"] = [("update pulse.billing_states set trial_ends_at = now() - interval '61 seconds', next_boundary_at = now() - interval '61 seconds'", Org)],
+        ["access_without_right"] =
+        [
+            (Timeline(Segment("expired", "2026-01-02", capabilities: "\"x\"")), Org),
+            (Timeline(Segment("active", "2026-01-02"), Segment("suspended", "2126-01-01", capabilities: "\"x\"")), Org),
+        ],
+        ["billing_of_nobody"] =
+        [
+            ($"alter table pulse.stripe_customers drop constraint stripe_customers_org_id_fkey; insert into pulse.stripe_customers (customer_id, org_id, created_at) values ('cus_1', '{Other}', now())", Other),
+            ($"alter table pulse.billing_overrides drop constraint billing_overrides_org_id_fkey; insert into pulse.billing_overrides (override_id, org_id, effect, actor, created_at) values ('{Other}', '{Other}', 'deny', 'key:a', now())", Other),
+        ],
     };
+
+    static string Timeline(params string[] segments) => $"update pulse.billing_states set timeline = '[{string.Join(',', segments)}]'";
+
+    static string Segment(string state, string from, string plan = "trial", string capabilities = "") =>
+        $$"""{"from":"{{from}}","state":"{{state}}","plan_version":"{{plan}}","capabilities":[{{capabilities}}],"limits":{},"meters_enabled":[],"source":"stripe"}""";
 
     public static TheoryData<string, int> Cases()
     {
@@ -150,6 +184,13 @@ public sealed partial class InvariantTests : IAsyncLifetime
     [Fact]
     public void Every_invariant_is_broken_here_once_at_least() =>
         Assert.Equal(InvariantTable.All.Select(invariant => invariant.Name).Order(), Breaks.Keys.Order());
+
+    [Fact]
+    public async Task A_timeline_of_the_rules_breaks_nothing()
+    {
+        await RunAsync($"{Timeline(Segment("trial", "2026-01-02", capabilities: "\"x\""), Segment("expired", "2126-01-01"))}");
+        Assert.DoesNotContain(await CheckAsync(null), finding => !finding.Holds);
+    }
 
     [Fact]
     public async Task At_rest_whatever_is_under_way_is_a_violation()
