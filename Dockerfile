@@ -1,10 +1,15 @@
 # Worker and ingress, one target each:  docker build --target worker .   docker build --target ingress .
+# The target stripe is a double of Stripe for development.
 FROM mcr.microsoft.com/dotnet/sdk:10.0 AS build
 WORKDIR /pulse
 COPY global.json Directory.Build.props Directory.Packages.props .editorconfig ./
 COPY src/ src/
 RUN dotnet publish src/Pulse.Worker -c Release -o /out/worker \
  && dotnet publish src/Pulse.Ingress -c Release -o /out/ingress
+
+FROM build AS build-stripe
+COPY tests/Pulse.StripeDouble/ tests/Pulse.StripeDouble/
+RUN dotnet publish tests/Pulse.StripeDouble -c Release -o /out/stripe
 
 FROM mcr.microsoft.com/dotnet/aspnet:10.0 AS base
 WORKDIR /app
@@ -18,6 +23,12 @@ ENV PULSE_WORKER_URL=http://0.0.0.0:8081
 EXPOSE 8081
 COPY --from=build /out/worker .
 ENTRYPOINT ["dotnet", "Pulse.Worker.dll"]
+
+FROM base AS stripe
+ENV PULSE_STRIPE_URL=http://0.0.0.0:8082
+EXPOSE 8082
+COPY --from=build-stripe /out/stripe .
+ENTRYPOINT ["dotnet", "Pulse.StripeDouble.dll"]
 
 FROM base AS ingress
 ENV PULSE_INGRESS_URL=http://0.0.0.0:8080

@@ -25,7 +25,7 @@ command_bench() {
 
   # The servers of the benchmarks are their own, whatever runs beside them: they are emptied and filled.
   unset PULSE_POSTGRES PULSE_POSTGRES_INGRESS PULSE_POSTGRES_ADMIN PULSE_RABBITMQ PULSE_RABBITMQ_MANAGEMENT \
-    PULSE_INGRESS_URL PULSE_WORKER_URL
+    PULSE_INGRESS_URL PULSE_WORKER_URL PULSE_STRIPE_URL PULSE_STRIPE_API_BASE PULSE_STRIPE_API_KEY PULSE_STRIPE_WEBHOOK_SECRET PULSE_PLANS_FILE
   STATE=$ROOT/.pulse/bench
   export PULSE_STATE=$STATE PULSE_ROOT=$ROOT
   # What is printed to the output are results only: --json may be read by a program.

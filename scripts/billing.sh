@@ -18,6 +18,6 @@ command_billing() {
   # Not the worker's process, but its environment: what it sees, its clock, its Stripe and its plans.
   env -C "$ROOT" DOTNET_ENVIRONMENT=Development DOTNET_NOLOGO=1 PULSE_CLOCK_FILE="$STATE/clock" \
     PULSE_POSTGRES="$(running_value PULSE_POSTGRES)" PULSE_RABBITMQ="$(running_value PULSE_RABBITMQ)" \
-    PULSE_STRIPE_API_BASE="$(running_value PULSE_STRIPE_API_BASE)" PULSE_STRIPE_API_KEY="$(running_value PULSE_STRIPE_API_KEY)" \
-    PULSE_PLANS_FILE="$(running_value PULSE_PLANS_FILE)" dotnet "$dll" billing "$@"
+    PULSE_STRIPE_API_BASE="${PULSE_STRIPE_API_BASE:-$(program_url stripe)}" PULSE_STRIPE_API_KEY="$(stripe_key)" \
+    PULSE_PLANS_FILE="${PULSE_PLANS_FILE:-$ROOT/deploy/plans.example.json}" dotnet "$dll" billing "$@"
 }

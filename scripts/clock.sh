@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Moves the clock of every process of this state directory: they read the offset from a file (src/Pulse.Hosting/MovableClock.cs).
+# Moves the clock of every process of this state directory, the double of Stripe too: they read the offset from a file (src/Pulse.Hosting/MovableClock.cs).
 
 command_clock() {
   local move=${1-} unit now=0

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # The same commands where the servers come from a Docker engine: docker-compose.yml runs everything, worker and ingress too.
 
-compose() { (cd "$ROOT" && docker compose -p "$(compose_project)" --env-file "$STATE/compose.env" "$@" 9>&-); }
+# With the profile that the double of Stripe is in, or it would be left behind.
+compose() { (cd "$ROOT" && COMPOSE_PROFILES=development docker compose -p "$(compose_project)" --env-file "$STATE/compose.env" "$@" 9>&-); }
 
 compose_project() { printf 'pulse-%s' "$(printf '%s' "$STATE" | cksum | cut -d ' ' -f 1)"; }
 
@@ -12,7 +13,13 @@ compose_up() {
   for name in POSTGRES_PASSWORD WORKER_PASSWORD INGRESS_PASSWORD RABBITMQ_PASSWORD; do ensure_password "$name"; done
   # The file names every service's port, also of those that are not wanted now.
   choose_process_ports
-  (umask 077 && sed 's/^/PULSE_COMPOSE_/' "$STATE/settings" >"$STATE/compose.env")
+  (
+    umask 077
+    sed 's/^/PULSE_COMPOSE_/' "$STATE/settings"
+    # The double's, unless Stripe itself is meant.
+    printf '%s\n' "PULSE_STRIPE_API_BASE=${PULSE_STRIPE_API_BASE:-http://stripe:8082}" "PULSE_STRIPE_API_KEY=$(stripe_key)" \
+      "PULSE_STRIPE_WEBHOOK_SECRET=$(webhook_secret)" "PULSE_PLANS_FILE=/pulse/plans.example.json"
+  ) >"$STATE/compose.env"
 
   step 'Starting containers …'
   if ! compose up --detach --build --wait --wait-timeout 300 "$@"; then

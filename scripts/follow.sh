@@ -8,9 +8,10 @@ follow_until_interrupted() {
   if [ "$(setting MODE)" = compose ]; then
     compose logs --follow & followers+=($!)
   else
-    # The lines of the two processes since their start; of the servers, what they say from now on.
+    # The lines of the processes since their start; of the servers, what they say from now on.
     follow worker "$CYAN" +1 & followers+=($!)
     follow ingress "$GREEN" +1 & followers+=($!)
+    follow stripe "$YELLOW" +1 & followers+=($!)
     follow rabbitmq "$MAGENTA" 0 & followers+=($!)
     follow postgres "$BLUE" 0 & followers+=($!)
   fi

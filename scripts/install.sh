@@ -22,6 +22,7 @@ how_to_install() {
     postgres) say '  PostgreSQL 15 or later apt-get install postgresql   (its initdb in PATH or /usr/lib/postgresql/*/bin)' ;;
     rabbitmq) say '  RabbitMQ 3.10 or later apt-get install rabbitmq-server   (its rabbitmq-server in /usr/lib/rabbitmq/bin)' ;;
     flock | setsid) say "  $1                  apt-get install util-linux" ;;
+    node) say '  Node.js 18 or later    apt-get install nodejs' ;;
     *) say "  $1                   apt-get install $1" ;;
   esac
 }
@@ -32,6 +33,7 @@ package() {
     postgres) printf 'postgresql' ;;
     rabbitmq) printf 'rabbitmq-server' ;;
     flock | setsid) printf 'util-linux' ;;
+    node) printf 'nodejs' ;;
     *) printf '%s' "$1" ;;
   esac
 }

@@ -1,15 +1,17 @@
 # shellcheck shell=bash
-# Worker and ingress: built in Release, started from what was built.
+# Worker, ingress and the double of Stripe: built in Release, started from what was built.
 
 program() {
   case $1 in
     worker) printf 'Pulse.Worker.dll' ;;
     ingress) printf 'Pulse.Ingress.dll' ;;
+    stripe) printf 'Pulse.StripeDouble.dll' ;;
   esac
 }
 
 program_url() {
   case $1 in
+    stripe) printf 'http://127.0.0.1:%s' "$(setting STRIPE_PORT)" ;;
     worker) printf 'http://127.0.0.1:%s' "$(setting WORKER_PORT)" ;;
     ingress) printf 'http://127.0.0.1:%s' "$(setting INGRESS_PORT)" ;;
   esac
@@ -32,9 +34,18 @@ build() {
   return 1
 }
 
+# Made up here for the double; what is exported is Stripe's own.
+stripe_key() { printf '%s' "${PULSE_STRIPE_API_KEY:-$(setting STRIPE_API_KEY)}"; }
+webhook_secret() { printf '%s' "${PULSE_STRIPE_WEBHOOK_SECRET:-$(setting STRIPE_WEBHOOK_SECRET)}"; }
+
+ensure_stripe_secrets() {
+  [ -n "$(setting STRIPE_API_KEY)" ] || set_setting STRIPE_API_KEY "sk_test_$(password)"
+  [ -n "$(setting STRIPE_WEBHOOK_SECRET)" ] || set_setting STRIPE_WEBHOOK_SECRET "whsec_$(password)"
+}
+
 # Only starts it; wait_ready waits.
 start_process() {
-  local name=$1 dll given=()
+  local name=$1 dll folder=src given=()
   ! runs "$name" || return 0
   dll=$(program "$name")
 
@@ -42,16 +53,23 @@ start_process() {
   case $name in
     worker)
       given+=("PULSE_POSTGRES=$(postgres_uri pulse_worker WORKER_PASSWORD pulse)"
-        "PULSE_RABBITMQ=$(rabbitmq_uri)" "PULSE_WORKER_URL=$(program_url worker)") ;;
+        "PULSE_RABBITMQ=$(rabbitmq_uri)" "PULSE_WORKER_URL=$(program_url worker)"
+        "PULSE_STRIPE_API_BASE=${PULSE_STRIPE_API_BASE:-$(program_url stripe)}" "PULSE_STRIPE_API_KEY=$(stripe_key)"
+        "PULSE_PLANS_FILE=${PULSE_PLANS_FILE:-$ROOT/deploy/plans.example.json}") ;;
     ingress)
-      given+=("PULSE_POSTGRES=$(postgres_uri pulse_ingress INGRESS_PASSWORD pulse)" "PULSE_INGRESS_URL=$(program_url ingress)") ;;
+      given+=("PULSE_POSTGRES=$(postgres_uri pulse_ingress INGRESS_PASSWORD pulse)" "PULSE_INGRESS_URL=$(program_url ingress)"
+        "PULSE_STRIPE_WEBHOOK_SECRET=$(webhook_secret)") ;;
+    stripe)
+      folder=tests
+      given+=("PULSE_STRIPE_URL=$(program_url stripe)" "PULSE_STRIPE_API_KEY=$(stripe_key)" "PULSE_STRIPE_WEBHOOK_SECRET=$(webhook_secret)"
+        "PULSE_STRIPE_WEBHOOK_URL=$(program_url ingress)/api/webhooks/stripe" "PULSE_STRIPE_JOURNAL=$STATE/stripe.journal") ;;
   esac
 
   setsid nohup env -C "$ROOT" -u PULSE_RABBITMQ -u PULSE_RABBITMQ_MANAGEMENT -u PULSE_POSTGRES_INGRESS -u PULSE_POSTGRES_ADMIN \
     DOTNET_ENVIRONMENT=Development ASPNETCORE_ENVIRONMENT=Development DOTNET_NOLOGO=1 \
     PULSE_HOSTED_MODE="${PULSE_HOSTED_MODE:-true}" PULSE_TRUSTED_PROXIES="${PULSE_TRUSTED_PROXIES:-127.0.0.0/8,::1/128}" \
     PULSE_CLOCK_FILE="$STATE/clock" PULSE_AUDIT_DIR="$STATE/audit" PULSE_STATE="$STATE" "${given[@]}" \
-    dotnet "$ROOT/src/${dll%.dll}/bin/Release/net10.0/$dll" </dev/null >>"$STATE/logs/$name.log" 2>&1 9>&- &
+    dotnet "$ROOT/$folder/${dll%.dll}/bin/Release/net10.0/$dll" </dev/null >>"$STATE/logs/$name.log" 2>&1 9>&- &
   printf '%s\n' $! >"$STATE/pids/$name"
   disown $!
 }

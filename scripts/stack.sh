@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Everything together: up, down, servers, restart.
 
-NAMES=(postgres rabbitmq worker ingress)
+NAMES=(postgres rabbitmq stripe worker ingress)
 
 rabbitmq_uri() { printf 'amqp://pulse:%s@127.0.0.1:%s/pulse' "$(setting RABBITMQ_PASSWORD)" "$(setting RABBITMQ_PORT)"; }
 
@@ -12,7 +12,10 @@ server_values() {
     "PULSE_RABBITMQ=$(rabbitmq_uri)" "PULSE_RABBITMQ_MANAGEMENT=$(rabbitmq_management)"
 }
 
-process_values() { printf '%s\n' "PULSE_INGRESS_URL=$(program_url ingress)" "PULSE_WORKER_URL=$(program_url worker)"; }
+process_values() {
+  printf '%s\n' "PULSE_INGRESS_URL=$(program_url ingress)" "PULSE_WORKER_URL=$(program_url worker)" "PULSE_STRIPE_URL=$(program_url stripe)" \
+    "PULSE_STRIPE_API_KEY=$(stripe_key)" "PULSE_STRIPE_WEBHOOK_SECRET=$(webhook_secret)"
+}
 
 publish() {
   local values
@@ -52,6 +55,8 @@ choose_server_ports() {
 choose_process_ports() {
   choose_port worker WORKER_PORT PULSE_WORKER_URL
   choose_port ingress INGRESS_PORT PULSE_INGRESS_URL
+  choose_port stripe STRIPE_PORT PULSE_STRIPE_URL
+  ensure_stripe_secrets
 }
 
 start_servers() {
@@ -67,7 +72,7 @@ stop_all() {
   if [ "$(setting MODE)" = compose ]; then
     compose_down
   else
-    for name in ingress worker; do stop_process "$name"; done
+    for name in ingress worker stripe; do stop_process "$name"; done
     stop_rabbitmq
     stop_process postgres
   fi
@@ -78,12 +83,13 @@ stop_all() {
 remove_data() {
   compose_remove_data
   remove_postgres
-  rm -rf -- "$STATE/rabbitmq" "$STATE/settings" "$STATE/clock"
+  rm -rf -- "$STATE/rabbitmq" "$STATE/settings" "$STATE/clock" "$STATE/stripe.journal"
 }
 
 show_urls() {
   say "  ingress    $(running_value PULSE_INGRESS_URL)"
   say "  worker     $(running_value PULSE_WORKER_URL)   (/metrics, /health/ready)"
+  say "  Stripe     $(running_value PULSE_STRIPE_URL)   (a double: GET /control tells what can happen there)"
   say "  RabbitMQ   $(running_value PULSE_RABBITMQ_MANAGEMENT)"
   say "  Postgres   $(running_value PULSE_POSTGRES)"
   say "  all of it  $STATE/env"
@@ -143,16 +149,17 @@ or_stop_all() {
 # With built of its caller.
 bring_up() {
   if [ "$MODE" = compose ]; then
-    compose_up postgres rabbitmq worker ingress
+    compose_up postgres rabbitmq stripe worker ingress
     return 0
   fi
   $built || build || fail 'The build failed: nothing was started.'
   fresh_logs
   start_servers
-  step 'Starting worker and ingress …'
+  step 'Starting worker, ingress and a double of Stripe …'
+  start_process stripe
   start_process worker
   start_process ingress
-  wait_ready worker ingress || fail "Pulse did not start. The whole logs are in $STATE/logs."
+  wait_ready stripe worker ingress || fail "Pulse did not start. The whole logs are in $STATE/logs."
   publish both_values
 }
 

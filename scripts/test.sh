@@ -2,16 +2,28 @@
 # Every test on real servers. The last line is `N passed, N failed`.
 
 command_test() {
-  local passed=0 failed=0 skipped=0 results
+  local passed=0 failed=0 skipped=0 results missing
   # The servers of the tests are their own, whatever runs beside them.
   unset PULSE_POSTGRES PULSE_POSTGRES_INGRESS PULSE_POSTGRES_ADMIN PULSE_RABBITMQ PULSE_RABBITMQ_MANAGEMENT \
-    PULSE_INGRESS_URL PULSE_WORKER_URL
+    PULSE_INGRESS_URL PULSE_WORKER_URL PULSE_STRIPE_URL PULSE_STRIPE_API_BASE PULSE_STRIPE_API_KEY PULSE_STRIPE_WEBHOOK_SECRET PULSE_PLANS_FILE
+  local table=''
+  if [ "${1-}" = --nemesis ]; then
+    [[ ${2-} =~ ^[1-9][0-9]{2,5}$ ]] || mistake 'test --nemesis takes a number of signups, 100 or more.'
+    table=$ROOT/.pulse/nemesis/table.md
+    mkdir -p "${table%/*}"
+    rm -f "$table"
+    export PULSE_NEMESIS_SIGNUPS=$2 PULSE_NEMESIS_TABLE=$table
+    shift 2
+    set -- Every_acknowledged_signup_ends_once_whatever_is_killed "$@"
+  fi
   STATE=$ROOT/.pulse/test
   export PULSE_STATE=$STATE PULSE_TEST_STATE=$STATE
   if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then set -- --filter "FullyQualifiedName~$1" "${@:2}"; fi
 
   lock_state
-  has_dotnet || install_or_tell dotnet
+  # node and npm: Stripe's own package judges signatures.
+  mapfile -t missing < <(missing dotnet node npm)
+  [ ${#missing[@]} -eq 0 ] || install_or_tell "${missing[@]}"
   unlock_state
   results=$(mktemp -d)
   # shellcheck disable=SC2064 # this run's directory
@@ -30,6 +42,7 @@ command_test() {
 
   trap - EXIT INT TERM
   clean_up_tests "$results"
+  [ ! -f "$table" ] || cat "$table"
   local summary="$passed passed, $failed failed"
   [ "$skipped" -eq 0 ] || summary+=", $skipped skipped"
   if [ $((passed + failed)) -eq 0 ]; then say "${RED}No test ran.${PLAIN}"; fi

@@ -9,6 +9,13 @@ return await PulseProcess.RunAsync(() =>
     var options = new StripeOptions
     {
         ApiKey = settings.Optional("PULSE_STRIPE_API_KEY") ?? "sk_test_double",
+        // Those of deploy/plans.example.json.
+        Prices = new Dictionary<string, string>
+        {
+            ["price_starter"] = "starter_monthly",
+            ["price_pro"] = "pro_monthly",
+            ["price_extra_seats"] = "extra_seats_monthly",
+        },
         Journal = settings.Optional("PULSE_STRIPE_JOURNAL"),
         Endpoints = settings.Optional("PULSE_STRIPE_WEBHOOK_URL") is { } url
             ? [new WebhookEndpoint(new Uri(url), settings.Required("PULSE_STRIPE_WEBHOOK_SECRET", "what events are signed with").Split(','))]

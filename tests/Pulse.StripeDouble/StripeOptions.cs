@@ -36,6 +36,9 @@ public sealed record StripeOptions
     /// <summary>The clock that it goes by; <see cref="State.Account.Advance"/> moves on from there.</summary>
     public TimeProvider Clock { get; init; } = TimeProvider.System;
 
+    /// <summary>Prices, by id, with their lookup keys, that are there from the beginning, without an event.</summary>
+    public IReadOnlyDictionary<string, string> Prices { get; init; } = new Dictionary<string, string>();
+
     /// <summary>Makes ids and faults repeatable.</summary>
     public int? Seed { get; init; }
 

@@ -34,6 +34,7 @@ public sealed class OutboxPublisher(TimeProvider clock, OutboxBell bell)
     OutboxMessage Row<T>(T message, DateTimeOffset? dueAt)
         where T : class
     {
+        CrashPoint.Reached("outbox", "before commit");
         var now = clock.GetUtcNow().UtcDateTime;
         var messageId = Guid.CreateVersion7(clock.GetUtcNow());
         var envelope = new JsonMessageEnvelope
@@ -58,5 +59,9 @@ public sealed class OutboxPublisher(TimeProvider clock, OutboxBell bell)
     }
 
     /// <summary>Wakes the relays. Call it after the commit; leaving it out costs a second of delay, never a message.</summary>
-    public void Committed() => bell.Ring();
+    public void Committed()
+    {
+        CrashPoint.Reached("outbox", "after commit");
+        bell.Ring();
+    }
 }

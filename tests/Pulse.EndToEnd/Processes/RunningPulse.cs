@@ -12,7 +12,7 @@ namespace Pulse.EndToEnd.Processes;
 /// <summary>Worker, ingress and their servers as <c>./pulse up</c> starts them, for every test of the collection, one after the other.</summary>
 public sealed class RunningPulse : IAsyncLifetime
 {
-    static readonly string[] Names = ["postgres", "rabbitmq", "worker", "ingress"];
+    static readonly string[] Names = ["postgres", "rabbitmq", "stripe", "worker", "ingress"];
 
     readonly OwnState _state = new();
     HttpClient? _http;

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Pulse.StripeDouble.State;
 
 namespace Pulse.StripeDouble.Api;
 
@@ -38,6 +39,15 @@ static class SubscriptionRoutes
         api.Get("/v1/subscriptions/{id}", "", call => call.Account.Subscriptions.Get(call.Id, "subscription").ToJson(call.View));
         api.Post("/v1/subscriptions/{id}", "cancel_at_period_end cancel_at metadata pause_collection items", Update);
         api.Delete("/v1/subscriptions/{id}", "invoice_now prorate cancellation_details", call => call.Account.Cancel(call.Id).ToJson(call.View));
+        api.Get("/v1/subscription_items", "subscription limit starting_after", call =>
+        {
+            var subscription = call.Account.Subscriptions.Get(call.Parameters.Required("subscription"), "subscription", "subscription");
+            var items = subscription.Items.AsEnumerable();
+            if (call.Parameters.Text("starting_after") is { } after)
+                items = items.SkipWhile(item => item.Id != after).Skip(1);
+            var limit = (int)(call.Parameters.Number("limit") ?? 10);
+            return View.List(call.Path, items.Take(limit).Select(item => subscription.Item(item, call.View)), items.Count() > limit);
+        });
         api.Post("/v1/subscriptions/{id}/pause", "", call => call.Account.Pause(call.Id).ToJson(call.View));
         api.Post("/v1/subscriptions/{id}/resume", "billing_cycle_anchor", call => call.Account.Resume(call.Id).ToJson(call.View));
     }

@@ -43,6 +43,8 @@ public sealed partial class Account
 
         if (options.Journal is { } file)
             _journal = Journal.Open(file, Recall, Forget);
+        foreach (var (id, lookupKey) in options.Prices)
+            Stock(id, lookupKey, 2900, null);
     }
 
     internal Shelf<Customer> Customers { get; }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 
 namespace Pulse.StripeDouble.State;
@@ -51,26 +52,36 @@ public sealed record Price : Resource
         ["tax_behavior"] = "unspecified",
         ["type"] = "recurring",
         ["unit_amount"] = UnitAmount,
-        ["unit_amount_decimal"] = UnitAmount.ToString(System.Globalization.CultureInfo.InvariantCulture),
+        ["unit_amount_decimal"] = UnitAmount.ToString(CultureInfo.InvariantCulture),
     };
 }
 
 public sealed partial class Account
 {
-    /// <summary>A monthly price, with a product of its own unless one is named.</summary>
+    /// <summary>A monthly price, with a product of its own unless one is named. One that is there already stays as it is.</summary>
     public Price AddPrice(string id, string? lookupKey = null, long unitAmount = 2900, string? productId = null) => Do(() =>
+    {
+        if (Prices.Find(id) is { } known)
+            return known;
+
+        var products = Products.Count;
+        var price = Stock(id, lookupKey, unitAmount, productId);
+        if (Products.Count > products)
+            Emit("product.created", Products.Get(price.ProductId, "product"));
+        Emit("price.created", price);
+        return price;
+    });
+
+    Price Stock(string id, string? lookupKey, long unitAmount, string? productId)
     {
         if (Prices.Find(id) is { } known)
             return known;
 
         productId ??= id.StartsWith("price_", StringComparison.Ordinal) ? $"prod_{id["price_".Length..]}" : NewId("prod_");
         if (Products.Find(productId) is null)
-            Emit("product.created", Products.Put(new Product { Id = productId, Created = Now, Name = lookupKey ?? productId }));
-
-        var price = Prices.Put(new Price { Id = id, Created = Now, ProductId = productId, LookupKey = lookupKey, UnitAmount = unitAmount });
-        Emit("price.created", price);
-        return price;
-    });
+            Products.Put(new Product { Id = productId, Created = Now, Name = lookupKey ?? productId });
+        return Prices.Put(new Price { Id = id, Created = Now, ProductId = productId, LookupKey = lookupKey, UnitAmount = unitAmount });
+    }
 
     /// <summary>Changes a price for every subscription that has it.</summary>
     public Price UpdatePrice(string id, string? lookupKey = null, bool? active = null) => Do(() =>

@@ -36,6 +36,9 @@ public sealed record Subscription : Resource
     /// <summary>Nothing of Stripe's: trial_will_end was said.</summary>
     public bool WillEndWasSaid { get; init; }
 
+    // The rest is only in the API's list.
+    const int EmbeddedItems = 10;
+
     public override string Owner => CustomerId;
 
     internal bool HasEnded => Status is "canceled" or "incomplete_expired";
@@ -82,7 +85,7 @@ public sealed record Subscription : Resource
             ["description"] = null,
             ["discounts"] = new JsonArray(),
             ["ended_at"] = View.Seconds(EndedAt),
-            ["items"] = View.List($"/v1/subscription_items?subscription={Id}", Items.Select(item => Item(item, view))),
+            ["items"] = View.List($"/v1/subscription_items?subscription={Id}", Items.Take(EmbeddedItems).Select(item => Item(item, view)), Items.Count > EmbeddedItems),
             ["latest_invoice"] = LatestInvoiceId,
             ["livemode"] = view.Livemode,
             ["metadata"] = View.Map(Metadata),
@@ -118,7 +121,7 @@ public sealed record Subscription : Resource
         return json;
     }
 
-    JsonObject Item(SubscriptionItem item, View view)
+    internal JsonObject Item(SubscriptionItem item, View view)
     {
         var price = view.Account.Prices.Find(item.PriceId);
         var json = new JsonObject
