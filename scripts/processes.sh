@@ -43,6 +43,12 @@ ensure_stripe_secrets() {
   [ -n "$(setting STRIPE_WEBHOOK_SECRET)" ] || set_setting STRIPE_WEBHOOK_SECRET "whsec_$(password)"
 }
 
+worker_environment() {
+  printf '%s\n' "PULSE_POSTGRES=$(postgres_uri pulse_worker WORKER_PASSWORD pulse)" "PULSE_RABBITMQ=$(rabbitmq_uri)" \
+    "PULSE_WORKER_URL=$(program_url worker)" "PULSE_STRIPE_API_BASE=${PULSE_STRIPE_API_BASE:-$(program_url stripe)}" \
+    "PULSE_STRIPE_API_KEY=$(stripe_key)" "PULSE_PLANS_FILE=${PULSE_PLANS_FILE:-$ROOT/deploy/plans.example.json}"
+}
+
 # Only starts it; wait_ready waits.
 start_process() {
   local name=$1 dll folder=src given=()
@@ -51,11 +57,7 @@ start_process() {
 
   # Each gets its own role. The ingress never gets to know the broker.
   case $name in
-    worker)
-      given+=("PULSE_POSTGRES=$(postgres_uri pulse_worker WORKER_PASSWORD pulse)"
-        "PULSE_RABBITMQ=$(rabbitmq_uri)" "PULSE_WORKER_URL=$(program_url worker)"
-        "PULSE_STRIPE_API_BASE=${PULSE_STRIPE_API_BASE:-$(program_url stripe)}" "PULSE_STRIPE_API_KEY=$(stripe_key)"
-        "PULSE_PLANS_FILE=${PULSE_PLANS_FILE:-$ROOT/deploy/plans.example.json}") ;;
+    worker) mapfile -t given < <(worker_environment) ;;
     ingress)
       given+=("PULSE_POSTGRES=$(postgres_uri pulse_ingress INGRESS_PASSWORD pulse)" "PULSE_INGRESS_URL=$(program_url ingress)"
         "PULSE_STRIPE_WEBHOOK_SECRET=$(webhook_secret)") ;;

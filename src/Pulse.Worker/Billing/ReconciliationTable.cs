@@ -67,13 +67,13 @@ static class ReconciliationTable
     }
 
     // Not what waits for Stripe: that has a time at which it is tried again, and so has its customer. Once a day at most: what fails each
-    // time would be a dead letter each time. Not while a person has to mend something: that is not lost either.
+    // time would be a dead letter each time. Nor what a person has to mend first: that is not lost, and the daily sweep tries it.
     const string UnhandledSql = """
         select e.event_id from pulse.stripe_events e left join pulse.stripe_customers c using (customer_id)
         where e.status in ('received', 'pending') and e.received_at <= $1::timestamptz - $2::interval
           and (e.redriven_at is null or e.redriven_at <= $1::timestamptz - interval '1 day')
           and (e.next_at is null or e.next_at <= $1::timestamptz - $2::interval)
-          and not (e.status = 'pending' and coalesce(greatest(c.timer_at, c.lease_until) > $1, false))
+          and not (e.status = 'pending' and (c.problem is not null or coalesce(greatest(c.timer_at, c.lease_until) > $1, false)))
         order by e.received_at limit $3
         """;
 

@@ -138,6 +138,39 @@ static class InvariantTable
         select message_id::text from messaging.inbox where consumed_at > $2::timestamptz + interval '1 minute'
         """;
 
+    // A message of it may wait in a queue for a while, so only what is so for an hour counts; at rest, when now is also what is due, everything
+    // does. What a person has to put right first has a problem, and is no violation.
+    const string BillingBehind = """
+        select customer_id from pulse.stripe_customers
+        where dirty > synced and problem is null
+          and coalesce(dirty_at, created_at) <= $4::timestamptz - case when $4 = $2 then interval '0' else interval '1 hour' end
+          and not coalesce(lease_until > $2, false) and not coalesce(timer_at > $2, false)
+        """;
+
+    const string BillingCounts = """
+        select customer_id from pulse.stripe_customers where synced > dirty
+        """;
+
+    // Settled by the transaction that stores the fetch, so they agree at every moment.
+    const string BillingApplied = """
+        select e.event_id from pulse.stripe_events e join pulse.stripe_customers c using (customer_id)
+        where e.status = 'applied' and e.mark > c.synced
+        union all
+        select e.event_id from pulse.stripe_events e left join pulse.stripe_customers c using (customer_id)
+        where e.status = 'pending' and (c.customer_id is null or e.mark is null or e.mark <= c.synced or e.mark > c.dirty)
+        """;
+
+    const string BillingParked = """
+        select e.event_id from pulse.stripe_events e join pulse.stripe_customers c using (customer_id)
+        where e.status in ('parked', 'quarantined') and c.org_id is not null
+        """;
+
+    const string BillingUnhandled = """
+        select event_id from pulse.stripe_events
+        where status = 'received' and received_at <= $4::timestamptz - case when $4 = $2 then interval '0' else interval '1 hour' end
+          and not coalesce(next_at > $2, false)
+        """;
+
     // Readers take the last segment that has begun: out of order, or with none, they would take a wrong one.
     const string Timelines = """
         select b.org_id::text from pulse.billing_states b
@@ -209,6 +242,16 @@ static class InvariantTable
             "Is RabbitMQ reachable from a worker? messaging.outbox.last_error says what is wrong with a single message."),
         new("inbox_missing", "every signup's message is in the inbox of provisioning", InboxMissing,
             "Somebody pruned the inbox early: redelivered or replayed messages can do their work twice. Check the retention."),
+        new("billing_behind", "every customer that changed at Stripe is on its way, by a message or a timer", BillingBehind,
+            "Is the queue billing-sync being consumed, and what is in billing-sync_error? ./pulse billing reconcile brings every customer in step."),
+        new("billing_counts", "no customer is further than what was marked", BillingCounts,
+            "Something other than Pulse wrote pulse.stripe_customers: ./pulse billing reconcile."),
+        new("billing_events_settled", "an event is applied exactly when a fetch that began after it is stored", BillingApplied,
+            "Something other than Pulse wrote pulse.stripe_events or pulse.stripe_customers: ./pulse billing reconcile."),
+        new("billing_parked", "only events of customers without an organization are parked or quarantined", BillingParked,
+            "Send these events again from Stripe's dashboard, or ./pulse billing reconcile."),
+        new("billing_unhandled", "every event that was stored is handled", BillingUnhandled,
+            "Is the queue stripe-events being consumed, and what is in stripe-events_error? Reconciliation handles what is left."),
         new("inbox_future", "no message was consumed in the future", InboxFuture,
             "A worker's clock is, or was, ahead. In development: ./pulse clock was moved and reset."),
         new("timelines", "every timeline has a segment, and they are in order", Timelines,

@@ -44,7 +44,7 @@ public sealed class MutantTests
     static Task<Reckoning> DiesAsync(string point, Action<IBusRegistrationConfigurator> register, Mutant? mutant = null) => OnBedAsync(async (bed, deposit) =>
     {
         var stop = new StopAt(point);
-        var dying = await bed.StartAsync(register, stop.PassAsync, mutant);
+        var dying = await bed.StartAsync(register, stop.PassAsync, mutant: mutant);
         await bed.PublishAsync(deposit);
         await stop.ReachedAsync();
         await dying.DieAsync(bed);
@@ -106,7 +106,7 @@ public sealed class MutantTests
 
     static async Task<Reckoning> BrokerDiesAsync(OwnServers servers, Mutant mutant)
     {
-        await using (await Node.StartAsync(servers.Postgres, servers.Broker, register: _ => { }, atPoint: null, mutant))
+        await using (await Node.StartAsync(servers.Postgres, servers.Broker, register: _ => { }, atPoint: null, mutant: mutant))
         {
             await servers.PublishAsync([.. Enumerable.Range(0, 20).Select(_ => Deposit)]);
             await Eventually.Until(

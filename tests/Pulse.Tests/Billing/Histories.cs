@@ -1,6 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
-using Pulse.StripeDouble.State;
+using global::Pulse.StripeDouble.State;
 
 namespace Pulse.Tests.Billing;
 

@@ -5,7 +5,7 @@ using Npgsql;
 using Pulse.Contracts.Billing;
 using Pulse.Hosting;
 using Pulse.Messaging.Outbox;
-using Pulse.StripeDouble;
+using global::Pulse.StripeDouble;
 using Pulse.Worker.Billing;
 using Pulse.Worker.Billing.Stripe;
 
@@ -39,7 +39,7 @@ public sealed class SyncBed : IAsyncLifetime
         address.NoResetOnClose = true;
         address.MaxPoolSize = 60;
         Data = NpgsqlDataSource.Create(address);
-        Stripe = await StripeServer.StartAsync(new StripeDouble.StripeOptions { DeliversByItself = false, Clock = Clock });
+        Stripe = await StripeServer.StartAsync(new global::Pulse.StripeDouble.StripeOptions { DeliversByItself = false, Clock = Clock });
     }
 
     public async Task DisposeAsync()
@@ -114,7 +114,7 @@ public static class State
     /// <summary>An event as a webhook brings it.</summary>
     public sealed record Happened(string Id, string EffectId, string Type, bool Livemode, DateTimeOffset CreatedAt, byte[] Body)
     {
-        public static Happened Of(StripeDouble.State.StripeEvent made) => new(made.Id, made.Id, made.Type, made.Livemode, made.Created, Encoding.UTF8.GetBytes($$$"""
+        public static Happened Of(global::Pulse.StripeDouble.State.StripeEvent made) => new(made.Id, made.Id, made.Type, made.Livemode, made.Created, Encoding.UTF8.GetBytes($$$"""
             {"id":"{{{made.Id}}}","object":"event","type":"{{{made.Type}}}","created":{{{made.Created.ToUnixTimeSeconds()}}},"livemode":false,"data":{"object":{{{made.Data}}}}}
             """));
 
@@ -144,7 +144,10 @@ internal sealed class SyncWorker
         Intake = new StripeEventIntake(bed.Data, Gateway, stripe, publisher, options, clock, NullLogger<StripeEventIntake>.Instance);
         Reconciliation = new Reconciliation(bed.Data, Gateway, publisher, stripe, options, clock);
         Plans = plans;
+        Command = () => new ReconcileCommand(bed.Data, Gateway, Rate, Reconciliation, Sync, publisher, plans, options, clock);
     }
+
+    public Func<ReconcileCommand> Command { get; }
 
     public TimeProvider Clock { get; }
     public SyncOptions Options { get; }
@@ -242,7 +245,7 @@ internal sealed class SyncWorker
 
     /// <summary>Consumes whatever waits, moving the clock from timer to timer, until nothing is left.</summary>
     /// <returns>How often Stripe was asked for a customer.</returns>
-    public async Task<int> DrainAsync(int most = 1000)
+    public async Task<int> DrainAsync(int most = 1_000_000)
     {
         var fetches = 0;
         for (var step = 0; step < most; step++)

@@ -41,6 +41,9 @@ public sealed partial class InvariantTests : IAsyncLifetime
                 ('provisioning', '{Existing}', 'Existing', 1, '{"{}"}', now(), now()),
                 ('provisioning', '{Failed}', 'Failed', 1, '{"{}"}', now(), now()),
                 ('provisioning', '{Underway}', 'Provisioning', 1, '{"{}"}', now(), now());
+            insert into pulse.stripe_customers (customer_id, dirty, synced, dirty_at, created_at) values ('cus_1', 2, 2, now(), now());
+            insert into pulse.stripe_events (event_id, effect_id, type, body, status, customer_id, mark, received_at)
+            values ('evt_1', 'evt_1', 'customer.updated', '', 'applied', 'cus_1', 2, now());
             insert into messaging.inbox select gen_random_uuid(), 'provisioning', now() from generate_series(1, 4);
             insert into messaging.outbox (id, message_id, exchange, routing_key, content_type, body, due_at, relay_at)
             values ('{Other}', '{Other}', 'x', '', 'x', '', now() - interval '10 seconds', now())
@@ -92,6 +95,15 @@ public sealed partial class InvariantTests : IAsyncLifetime
         ["stuck_sagas"] = [($"update pulse.signups set status = 'failed' where signup_id = '{Underway}'", Underway)],
         ["outbox_overdue"] = [("update messaging.outbox set due_at = now() - interval '61 seconds'", Other)],
         ["inbox_missing"] = [("delete from messaging.inbox", Guid.Empty)],
+        ["billing_behind"] = [("update pulse.stripe_customers set dirty = 3, dirty_at = now() - interval '2 hours'", Guid.Empty)],
+        ["billing_counts"] = [("update pulse.stripe_customers set synced = 3", Guid.Empty)],
+        ["billing_events_settled"] =
+        [
+            ("update pulse.stripe_events set mark = 3 where status = 'applied'", Guid.Empty),
+            ("update pulse.stripe_events set status = 'pending'", Guid.Empty),
+        ],
+        ["billing_parked"] = [($"update pulse.stripe_customers set org_id = '{Org}'; update pulse.stripe_events set status = 'parked'", Guid.Empty)],
+        ["billing_unhandled"] = [("update pulse.stripe_events set status = 'received', received_at = now() - interval '2 hours'", Guid.Empty)],
         ["inbox_future"] =
         [
             ($"insert into messaging.inbox values ('{Other}', 'metrics', now() + interval '2 minutes')", Other),

@@ -1,0 +1,58 @@
+# shellcheck shell=bash
+# What an operator asks of what is up, or does about it: commands of the worker's program, in the worker's environment.
+
+command_doctor() {
+  local option
+  for option in "$@"; do
+    case $option in --json | --at-rest) ;; *) mistake "doctor does not know '$option'." ;; esac
+  done
+  of_running doctor "$@"
+}
+
+command_audit() { of_running audit "$@"; }
+
+command_admin_key() { of_running admin-key "$@"; }
+
+command_billing() {
+  [ "${1-}" = reconcile ] || mistake "billing knows reconcile, not '${1-}'."
+  local option
+  for option in "${@:2}"; do
+    case $option in --json | --dry-run) ;; *) mistake "billing reconcile does not know '$option'." ;; esac
+  done
+  of_running billing "$@"
+}
+
+of_running() {
+  [ -f "$STATE/env" ] || fail 'Pulse is not running. Start it with ./pulse up'
+  worker_command "$@"
+}
+
+# Not the worker's process, but its environment: it must see what that one sees, its clock as well.
+worker_command() {
+  if [ "$(setting MODE)" = compose ]; then
+    compose exec -T worker dotnet Pulse.Worker.dll "$@"
+    return
+  fi
+  local dll=$ROOT/src/Pulse.Worker/bin/Release/net10.0/$(program worker) given
+  [ -f "$dll" ] || build || fail 'The build failed.'
+  mapfile -t given < <(worker_environment)
+  env -C "$ROOT" DOTNET_ENVIRONMENT=Development DOTNET_NOLOGO=1 PULSE_CLOCK_FILE="$STATE/clock" PULSE_AUDIT_DIR="$STATE/audit" \
+    "${given[@]}" dotnet "$dll" "$@" </dev/null 9>&-
+}
+
+# One key that may do everything and one for a service, kept with the data that they are in.
+ensure_keys() {
+  ensure_key ADMIN_KEY --name 'pulse up' --scopes \
+    orgs:read,orgs:write,billing:read,billing:write,entitlements:read,audit:read,deadletters:read,deadletters:write,deadletters:reveal,keys:write
+  ensure_key SERVICE_KEY --name 'pulse up, a service' --scopes entitlements:read
+}
+
+ensure_key() {
+  local name=$1 key
+  shift
+  [ -z "$(setting "$name")" ] || return 0
+  key=$(worker_command admin-key create "$@" 2>>"$STATE/logs/admin-key.log") || fail "No key could be made: $STATE/logs/admin-key.log"
+  set_setting "$name" "$key"
+}
+
+key_values() { printf '%s\n' "PULSE_ADMIN_KEY=$(setting ADMIN_KEY)" "PULSE_SERVICE_KEY=$(setting SERVICE_KEY)"; }
