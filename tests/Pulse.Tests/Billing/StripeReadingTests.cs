@@ -50,7 +50,7 @@ public sealed class StripeReadingTests
             foreach (var type in new[] { "customer.updated", "v1.charge.refunded", "price.updated" })
             {
                 StripeEventRules.Subject(type, Encoding.UTF8.GetBytes(text));
-                StripeEventRules.Subject(type, Encoding.UTF8.GetBytes($$"""{"data":{"object":{{text}}}}"""));
+                StripeEventRules.Subject(type, Encoding.UTF8.GetBytes($$$"""{"data":{"object":{{{text}}}}}"""));
             }
         }
     }

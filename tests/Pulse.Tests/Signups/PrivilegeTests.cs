@@ -70,7 +70,6 @@ public sealed class PrivilegeTests(TestPostgres postgres) : IClassFixture<TestPo
     [InlineData("truncate pulse.audit_log")]
     [InlineData("insert into pulse.billing_overrides (override_id, org_id, effect, actor, created_at) values (gen_random_uuid(), gen_random_uuid(), 'grant', 'x', now())")]
     [InlineData("insert into pulse.billing_states (org_id, subscription_state, plan_version, updated_at) values (gen_random_uuid(), 'active', 'x', now())")]
-    [InlineData("select * from pulse.stripe_customers")]
     [InlineData("update pulse.stripe_customers set org_id = gen_random_uuid()")]
     [InlineData("update pulse.plan_versions set capabilities = '{everything}'")]
     [InlineData("update pulse.organization_names_v1 set status = 'active'")]
