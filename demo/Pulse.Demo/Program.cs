@@ -1,6 +1,6 @@
 using Pulse.Demo;
 
-// The journey of a signup, seen from outside: over HTTP, on the broker and in the database. `./pulse demo` starts it.
+// The journey of a signup and of the tenant that it becomes, seen from outside: over HTTP, on the broker, in the database and through the library. `./pulse demo` starts it.
 using var surroundings = Surroundings.FromEnvironment();
 var journey = new Journey(Console.Out, colour: !Console.IsOutputRedirected && Environment.GetEnvironmentVariable("NO_COLOR") is null or "");
 
@@ -9,6 +9,8 @@ var first = new FirstSignup(surroundings);
 var again = new SameEmailAgain(surroundings, first);
 var refusals = new Refusals(surroundings);
 var outage = new BrokerOutage(surroundings);
+await using var subscription = new Subscription(surroundings, first);
+var operators = new Operator(surroundings, first);
 
 await journey.Step("Both processes are ready", ready.BothProcessesAnswer);
 await journey.Step("A stranger signs up", first.IsAccepted);
@@ -21,5 +23,13 @@ await journey.Step("An invalid email is refused", refusals.InvalidEmail);
 await journey.Step("The sixth signup from one address is refused", refusals.SixthFromOneAddress);
 await journey.Step("RabbitMQ is killed: a signup is accepted all the same", outage.SignupIsAccepted);
 await journey.Step("RabbitMQ is back: the signup is provisioned", outage.SignupIsProvisionedAfterwards);
+await journey.Step("A service asks what the tenant may do", subscription.IsOnTrial);
+await journey.Step("Checkout links the tenant to Stripe, and its subscription begins", subscription.Begins);
+await journey.Step("A payment fails: grace", subscription.FailsToPay);
+await journey.Step("An operator overrides the state, and takes it back", operators.Overrides);
+await journey.Step("An operator suspends the tenant, and lifts it", operators.SuspendsAndUnsuspends);
+await journey.Step("Grace ends, by the clock alone", subscription.GraceEnds);
+await journey.Step("The invoice is paid", subscription.Pays);
+await journey.Step("The subscription is cancelled", subscription.Ends);
 
 return journey.End();

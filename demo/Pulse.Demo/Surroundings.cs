@@ -7,7 +7,11 @@ sealed class Surroundings : IDisposable
 {
     public required Uri Ingress { get; init; }
     public required Uri Worker { get; init; }
+    public required Uri Stripe { get; init; }
     public required Uri RabbitMq { get; init; }
+
+    /// <summary>A key with every scope.</summary>
+    public required string AdminKey { get; init; }
     public required NpgsqlDataSource Postgres { get; init; }
 
     /// <summary>The checkout, for <c>./pulse restart</c>.</summary>
@@ -15,6 +19,9 @@ sealed class Surroundings : IDisposable
 
     /// <summary>The state directory, with the process ids.</summary>
     public required string State { get; init; }
+
+    /// <summary>How far the processes' clock is ahead: <c>./pulse clock</c> writes it.</summary>
+    public string Clock => Path.Combine(State, "clock");
 
     /// <summary>Set where the servers run in containers.</summary>
     public string? ComposeProject { get; init; }
@@ -25,6 +32,8 @@ sealed class Surroundings : IDisposable
     {
         Ingress = new Uri(Required("PULSE_INGRESS_URL")),
         Worker = new Uri(Required("PULSE_WORKER_URL")),
+        Stripe = new Uri(Required("PULSE_STRIPE_URL")),
+        AdminKey = Required("PULSE_ADMIN_KEY"),
         RabbitMq = new Uri(Required("PULSE_RABBITMQ")),
         Postgres = NpgsqlDataSource.Create(ConnectionString(new Uri(Required("PULSE_POSTGRES")))),
         Root = Required("PULSE_ROOT"),
