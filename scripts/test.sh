@@ -6,6 +6,16 @@ command_test() {
   # The servers of the tests are their own, whatever runs beside them.
   unset PULSE_POSTGRES PULSE_POSTGRES_INGRESS PULSE_POSTGRES_ADMIN PULSE_RABBITMQ PULSE_RABBITMQ_MANAGEMENT \
     PULSE_INGRESS_URL PULSE_WORKER_URL
+  local table=''
+  if [ "${1-}" = --nemesis ]; then
+    [[ ${2-} =~ ^[1-9][0-9]{2,5}$ ]] || mistake 'test --nemesis takes a number of signups, 100 or more.'
+    table=$ROOT/.pulse/nemesis/table.md
+    mkdir -p "${table%/*}"
+    rm -f "$table"
+    export PULSE_NEMESIS_SIGNUPS=$2 PULSE_NEMESIS_TABLE=$table
+    shift 2
+    set -- Every_acknowledged_signup_ends_once_whatever_is_killed "$@"
+  fi
   STATE=$ROOT/.pulse/test
   export PULSE_STATE=$STATE PULSE_TEST_STATE=$STATE
   if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then set -- --filter "FullyQualifiedName~$1" "${@:2}"; fi
@@ -30,6 +40,7 @@ command_test() {
 
   trap - EXIT INT TERM
   clean_up_tests "$results"
+  [ ! -f "$table" ] || cat "$table"
   local summary="$passed passed, $failed failed"
   [ "$skipped" -eq 0 ] || summary+=", $skipped skipped"
   if [ $((passed + failed)) -eq 0 ]; then say "${RED}No test ran.${PLAIN}"; fi

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Text.RegularExpressions;
 using Microsoft.Extensions.Configuration;
 using Npgsql;
 
@@ -9,7 +10,7 @@ namespace Pulse.Hosting;
 /// What a process reads from the environment. Every read says what is allowed; what is wrong is collected, so that one
 /// start tells of every mistake by the name of its variable.
 /// </summary>
-public sealed class Settings(IConfiguration configuration)
+public sealed partial class Settings(IConfiguration configuration)
 {
     readonly List<string> _mistakes = [];
 
@@ -72,18 +73,41 @@ public sealed class Settings(IConfiguration configuration)
         return new Uri(otherwise);
     }
 
-    /// <summary>A broker's address, <c>amqp://user:password@host:port/vhost</c> or amqps.</summary>
-    public Uri Broker(string name)
+    /// <summary>
+    /// A broker's address, <c>amqp://user:password@host:port/vhost</c> or amqps. The nodes of a cluster stand side by side:
+    /// <c>amqp://user:password@host:port,host:port/vhost</c>.
+    /// </summary>
+    /// <returns>One address for each node, at least one.</returns>
+    public IReadOnlyList<Uri> Broker(string name)
     {
-        var value = Raw(name);
-        if (Uri.TryCreate(value, UriKind.Absolute, out var url) && url.Scheme is "amqp" or "amqps")
-            return url;
+        const string form = "amqp://user:password@host:port/vhost, or amqp://user:password@host:port,host:port/vhost for a cluster";
+        if (Raw(name) is not { } value)
+        {
+            Mistake(name, $"is not set. It is RabbitMQ's address, {form}.");
+            return [new Uri("amqp://unset")];
+        }
 
-        Mistake(name, value is null
-            ? "is not set. It is RabbitMQ's address, amqp://user:password@host:port/vhost."
-            : "is not an address such as amqp://user:password@host:port/vhost.");
-        return new Uri("amqp://unset");
+        var nodes = BrokerAddress().Match(value) is { Success: true } parts
+            ? parts.Groups["host"].Captures.Select(host => Node($"{parts.Groups["before"]}{host}{parts.Groups["after"]}")).ToList()
+            : [Node(value)];
+        if (nodes.Contains(null))
+        {
+            // Not the value: it holds a password.
+            Mistake(name, $"is not an address such as {form}.");
+            return [new Uri("amqp://unset")];
+        }
+
+        // MassTransit parts a node's name from its port at the first colon.
+        if (nodes.Count > 1 && nodes.Exists(node => node!.HostNameType == UriHostNameType.IPv6))
+            Mistake(name, "names several nodes, one of them by an IPv6 address. In a cluster each needs a name, or an IPv4 address.");
+        return nodes!;
+
+        static Uri? Node(string address) =>
+            Uri.TryCreate(address, UriKind.Absolute, out var url) && url.Scheme is "amqp" or "amqps" && !url.Host.Contains(',', StringComparison.Ordinal) ? url : null;
     }
+
+    [GeneratedRegex(@"^(?<before>amqps?://([^@/]*@)?)(?<host>[^,@/?#]+)(,(?<host>[^,@/?#]+))+(?<after>/[^/]*)?$", RegexOptions.ExplicitCapture)]
+    private static partial Regex BrokerAddress();
 
     /// <summary>A Postgres connection: <c>postgresql://user:password@host:port/database?…</c>, or Npgsql's own <c>Host=…;…</c> form.</summary>
     public NpgsqlConnectionStringBuilder Postgres(string name)

@@ -6,6 +6,14 @@ public sealed class MessagingOptions
     /// <summary>The broker, <c>amqp://user:password@host:port/vhost</c> or amqps.</summary>
     public required Uri Broker { get; init; }
 
+    /// <summary>
+    /// The other nodes of the broker's cluster, each as the same address with its own host and port. Every connection is tried with one after
+    /// the other, so that the loss of a node costs a reconnect.
+    /// </summary>
+    public IReadOnlyList<Uri> OtherNodes { get; init; } = [];
+
+    internal IEnumerable<Uri> Nodes => [Broker, .. OtherNodes];
+
     /// <summary>Messages that the broker hands to one endpoint ahead of its work. 1 to 2 000.</summary>
     public int Prefetch { get; init; } = 64;
 
@@ -42,10 +50,23 @@ public sealed class MessagingOptions
     public IReadOnlyList<TimeSpan> Redeliveries { get; init; } =
         [TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(30), TimeSpan.FromMinutes(2), TimeSpan.FromMinutes(10)];
 
-    /// <summary>Tests stop the process at a point by its name. Null in every real process.</summary>
+    /// <summary>Tests hold a host in their own process at a <see cref="CrashPoint"/> by its name. Null in every real process.</summary>
     internal Func<string, Task>? AtPoint { get; init; }
 
-    internal Task ReachedAsync(string point) => AtPoint is null ? Task.CompletedTask : AtPoint(point);
+    internal bool IsWatched => AtPoint is not null || CrashPoint.OfProcess is not null;
+
+    /// <summary>The process is at a <see cref="CrashPoint"/>.</summary>
+    internal Task ReachedAsync(string where, string step)
+    {
+        if (!IsWatched)
+            return Task.CompletedTask;
+
+        CrashPoint.Reached(where, step);
+        return AtPoint?.Invoke($"{where}: {step}") ?? Task.CompletedTask;
+    }
+
+    /// <summary>Tests break the library with it.</summary>
+    internal Mutant Mutant { get; init; } = Mutant.None;
 
     /// <summary>How long a failing message is held for another try in the process, connection and transaction given back.</summary>
     public IReadOnlyList<TimeSpan> Retries { get; init; } =

@@ -42,7 +42,7 @@ public static class PulseMessaging
         services.AddOutboxPublisher();
         services.AddSingleton(options);
         services.AddSingleton<BusReady>();
-        services.AddSingleton(_ => new BrokerConnection(options.Broker, "pulse outbox"));
+        services.AddSingleton(_ => new BrokerConnection([.. options.Nodes], "pulse outbox"));
         services.AddSingleton<GroupCommit>();
         services.AddSingleton<DirectPublisher>();
         services.AddHostedService(provider => provider.GetRequiredService<DirectPublisher>());
@@ -57,13 +57,20 @@ public static class PulseMessaging
             bus.DisableUsageTelemetry();
             bus.AddBusObserver(provider => provider.GetRequiredService<BusReady>());
             bus.AddConfigureEndpointsCallback((context, name, endpoint) => ConfigureEndpoint(context, name, endpoint, options));
+            if (options.IsWatched)
+                bus.AddReceiveObserver(_ => new CrashPoint.AfterAcknowledge(options));
             register(bus);
             bus.UsingRabbitMq((context, rabbit) =>
             {
-                rabbit.Host(options.Broker, host => host.OnRefreshConnectionFactory = factory =>
+                rabbit.Host(options.Broker, host =>
                 {
-                    BrokerSocket.Use(factory);
-                    return Task.CompletedTask;
+                    host.OnRefreshConnectionFactory = factory =>
+                    {
+                        BrokerSocket.Use(factory);
+                        return Task.CompletedTask;
+                    };
+                    if (options.OtherNodes.Count > 0)
+                        host.UseCluster(cluster => BrokerConnection.Endpoints(options.Nodes).ForEach(node => cluster.Node($"{node.HostName}:{node.Port}")));
                 });
                 rabbit.AddPrePipeSpecification(new OutboxSchedulerSpecification(
                     context.GetRequiredService<NpgsqlDataSource>(), context.GetRequiredService<TimeProvider>()));

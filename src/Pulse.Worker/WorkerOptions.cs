@@ -28,10 +28,11 @@ sealed record WorkerOptions
         // every redelivery, and on outbox rows, which every relay passes over. Longer than a relay waits for the broker's confirms.
         if (!postgres.ShouldSerialize("Options"))
             postgres.Options = "-c idle_in_transaction_session_timeout=20000 -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=2";
+        var broker = settings.Broker("PULSE_RABBITMQ");
         return new WorkerOptions
         {
             Postgres = postgres,
-            Messaging = new MessagingOptions { Broker = settings.Broker("PULSE_RABBITMQ"), Concurrency = concurrency, Prefetch = concurrency * 4 },
+            Messaging = new MessagingOptions { Broker = broker[0], OtherNodes = [.. broker.Skip(1)], Concurrency = concurrency, Prefetch = concurrency * 4 },
         };
     }
 }

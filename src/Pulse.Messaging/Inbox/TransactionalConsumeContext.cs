@@ -19,7 +19,7 @@ sealed class MessageTransactionFactory(
         var consumer = ((InboxOptions)consumeOptions).Consumer;
 
         await using var transaction = new MessageTransaction(
-            dataSource, group, new InboxEntry(messageId, consumer, clock.GetUtcNow().UtcDateTime));
+            dataSource, group, options.Mutant.Remember(new InboxEntry(messageId, consumer, clock.GetUtcNow().UtcDateTime)));
         context.AddOrUpdatePayload(() => transaction, _ => transaction);
         try
         {
@@ -64,11 +64,12 @@ sealed class TransactionalConsumeContext<TMessage>(
 
     public override async Task SetConsumed()
     {
-        await options.ReachedAsync("consume: before commit");
+        await options.ReachedAsync(transaction.Entry.ConsumerId, "before commit");
         // Not cancelled half-way: a commit whose answer was not read is a commit nobody knows of.
         var published = await transaction.CommitAsync(CancellationToken.None);
-        await options.ReachedAsync("consume: after commit");
+        await options.ReachedAsync(transaction.Entry.ConsumerId, "after commit");
         publisher.Enqueue(published);
+        await options.ReachedAsync(transaction.Entry.ConsumerId, "before acknowledge");
     }
 
     public override Task SetDelivered() => Task.CompletedTask;

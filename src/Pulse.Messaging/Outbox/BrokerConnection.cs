@@ -8,14 +8,18 @@ namespace Pulse.Messaging.Outbox;
 sealed class BrokerConnection : IAsyncDisposable
 {
     readonly ConnectionFactory _factory;
+    readonly List<AmqpTcpEndpoint> _endpoints;
     readonly SemaphoreSlim _gate = new(1, 1);
     IConnection? _connection;
 
-    public BrokerConnection(Uri broker, string name)
+    /// <param name="nodes">Any one of them will do: user and vhost are those of the first, and the same on all.</param>
+    /// <param name="name">What the broker's lists of connections call it.</param>
+    public BrokerConnection(IReadOnlyList<Uri> nodes, string name)
     {
+        _endpoints = Endpoints(nodes);
         _factory = new ConnectionFactory
         {
-            Uri = broker,
+            Uri = nodes[0],
             ClientProvidedName = name,
             // Publishers open a new channel after any failure: a connection that heals behind them would only hide it.
             AutomaticRecoveryEnabled = false,
@@ -23,6 +27,9 @@ sealed class BrokerConnection : IAsyncDisposable
         };
         BrokerSocket.Use(_factory);
     }
+
+    // The client's own reading of an address: its default port, and TLS for amqps.
+    internal static List<AmqpTcpEndpoint> Endpoints(IEnumerable<Uri> nodes) => [.. nodes.Select(node => new ConnectionFactory { Uri = node }.Endpoint)];
 
     /// <summary>The open connection.</summary>
     /// <exception cref="BrokerUnavailableException">There is none to be had.</exception>
@@ -38,7 +45,7 @@ sealed class BrokerConnection : IAsyncDisposable
                 return reopened;
 
             await CloseAsync();
-            return _connection = await _factory.CreateConnectionAsync(cancellationToken);
+            return _connection = await _factory.CreateConnectionAsync(_endpoints, cancellationToken);
         }
         catch (Exception exception) when (exception is BrokerUnreachableException or OperationInterruptedException or IOException)
         {

@@ -19,7 +19,7 @@ sealed class BrokerUnavailableException(string message, Exception? cause = null)
 /// Publishes outbox rows on one channel: persistent, mandatory, confirmed. Bodies go out as they were stored, without
 /// being read again. For one caller at a time.
 /// </summary>
-sealed class BrokerPublisher(BrokerConnection connection, TimeSpan timeout) : IAsyncDisposable
+sealed class BrokerPublisher(BrokerConnection connection, TimeSpan timeout, Mutant mutant) : IAsyncDisposable
 {
     IChannel? _channel;
     readonly HashSet<string> _known = [];
@@ -108,11 +108,11 @@ sealed class BrokerPublisher(BrokerConnection connection, TimeSpan timeout) : IA
         return missing;
     }
 
-    static BasicProperties Properties(OutboxMessage message)
+    BasicProperties Properties(OutboxMessage message)
     {
         var properties = new BasicProperties
         {
-            Persistent = true,
+            Persistent = mutant.Persistent,
             MessageId = message.MessageId.ToString(),
             ContentType = message.ContentType,
         };

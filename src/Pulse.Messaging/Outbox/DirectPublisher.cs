@@ -47,7 +47,7 @@ sealed partial class DirectPublisher(NpgsqlDataSource dataSource, BrokerConnecti
 
     async Task RunLaneAsync(CancellationToken stoppingToken)
     {
-        await using var publisher = new BrokerPublisher(broker, options.DirectPublishGrace);
+        await using var publisher = new BrokerPublisher(broker, options.DirectPublishGrace, options.Mutant);
         var batch = new List<OutboxMessage>(Batch);
         while (await _committed.Reader.WaitToReadAsync(stoppingToken))
         {
@@ -76,9 +76,9 @@ sealed partial class DirectPublisher(NpgsqlDataSource dataSource, BrokerConnecti
         if (batch.Count == 0)
             return;
 
-        await options.ReachedAsync("direct: before publish");
+        await options.ReachedAsync("direct", "before publish");
         var failures = await publisher.PublishAsync(batch, cancellationToken);
-        await options.ReachedAsync("direct: before delete");
+        await options.ReachedAsync("direct", "before delete");
         var confirmed = batch.Select(message => message.Id).Except(failures.Select(failure => failure.Id)).ToList();
         if (confirmed.Count == 0)
             return;
@@ -86,6 +86,7 @@ sealed partial class DirectPublisher(NpgsqlDataSource dataSource, BrokerConnecti
         await using var delete = dataSource.CreateBatch();
         delete.BatchCommands.Add(OutboxTable.Delete(confirmed));
         await delete.ExecuteNonQueryAsync(cancellationToken);
+        await options.ReachedAsync("direct", "after delete");
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Count} committed messages are left to the relay: {Reason}")]

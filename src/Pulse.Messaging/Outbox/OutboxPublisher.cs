@@ -23,6 +23,7 @@ public sealed class OutboxPublisher(TimeProvider clock, OutboxBell bell)
     public NpgsqlBatchCommand Publish<T>(T message, DateTimeOffset? dueAt = null)
         where T : class
     {
+        CrashPoint.Reached("outbox", "before commit");
         var now = clock.GetUtcNow().UtcDateTime;
         var messageId = Guid.CreateVersion7(clock.GetUtcNow());
         var envelope = new JsonMessageEnvelope
@@ -50,5 +51,9 @@ public sealed class OutboxPublisher(TimeProvider clock, OutboxBell bell)
     }
 
     /// <summary>Wakes the relays. Call it after the commit; leaving it out costs a second of delay, never a message.</summary>
-    public void Committed() => bell.Ring();
+    public void Committed()
+    {
+        CrashPoint.Reached("outbox", "after commit");
+        bell.Ring();
+    }
 }

@@ -23,7 +23,7 @@ sealed partial class Relay(
 
     async Task RelayAsync(CancellationToken stoppingToken)
     {
-        await using var publisher = new BrokerPublisher(broker, options.PublishTimeout);
+        await using var publisher = new BrokerPublisher(broker, options.PublishTimeout, options.Mutant);
         var healthy = true;
         while (true)
         {
@@ -57,15 +57,16 @@ sealed partial class Relay(
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         var now = clock.GetUtcNow().UtcDateTime;
         var claimed = await OutboxTable.ClaimAsync(connection, now, options.RelayBatch, cancellationToken);
+        await options.Mutant.ClaimedAsync(connection, claimed);
         if (claimed.Count == 0)
             return 0;
 
-        await options.ReachedAsync("relay: before publish");
+        await options.ReachedAsync("relay", "before publish");
         var live = claimed.FindAll(message => !(message.ExpiresAt <= now));
         var failures = live.Count == 0 ? [] : await publisher.PublishAsync(live, cancellationToken);
         var done = claimed.Select(message => message.Id).Except(failures.Select(failure => failure.Id)).ToList();
 
-        await options.ReachedAsync("relay: before delete");
+        await options.ReachedAsync("relay", "before delete");
         await using var batch = new NpgsqlBatch(connection);
         if (done.Count > 0)
             batch.BatchCommands.Add(OutboxTable.Delete(done));
@@ -73,6 +74,7 @@ sealed partial class Relay(
             batch.BatchCommands.Add(OutboxTable.Postpone(failures, now));
         batch.BatchCommands.Add(new NpgsqlBatchCommand("commit"));
         await batch.ExecuteNonQueryAsync(CancellationToken.None);
+        await options.ReachedAsync("relay", "after delete");
 
         foreach (var failure in failures)
         {

@@ -45,7 +45,7 @@ static class Doctor
         await using var dataSource = NpgsqlDataSource.Create(worker.Postgres);
 
         var report = await ExamineAsync(
-            dataSource, worker.Messaging.Broker,
+            dataSource, [worker.Messaging.Broker, .. worker.Messaging.OtherNodes],
             Scope(options, worker.Messaging, app.Services.GetRequiredService<TimeProvider>().GetUtcNow(), args.Contains("--at-rest")));
         await output.WriteLineAsync(args.Contains("--json") ? JsonSerializer.Serialize(report, Json) : report.ToTable());
         return report.Healthy ? 0 : 1;
@@ -59,7 +59,7 @@ static class Doctor
         InboxKept = messaging.InboxRetention - TimeSpan.FromDays(1),
     };
 
-    internal static async Task<DoctorReport> ExamineAsync(NpgsqlDataSource dataSource, Uri broker, InvariantScope scope)
+    internal static async Task<DoctorReport> ExamineAsync(NpgsqlDataSource dataSource, IReadOnlyList<Uri> broker, InvariantScope scope)
     {
         IReadOnlyList<Finding> findings = [];
         (long Due, DateTime? Oldest)? outbox = null;
@@ -88,13 +88,13 @@ static class Doctor
     }
 
     // Asked of the queues themselves: the management plugin's statistics are seconds old.
-    static async Task<(SortedDictionary<string, uint> Ready, string? Error)> QueuesAsync(Uri broker)
+    static async Task<(SortedDictionary<string, uint> Ready, string? Error)> QueuesAsync(IReadOnlyList<Uri> broker)
     {
         var ready = new SortedDictionary<string, uint>(StringComparer.Ordinal);
         try
         {
-            var factory = new ConnectionFactory { Uri = broker, RequestedConnectionTimeout = TimeSpan.FromSeconds(5), AutomaticRecoveryEnabled = false };
-            await using var connection = await factory.CreateConnectionAsync("pulse doctor");
+            var factory = new ConnectionFactory { Uri = broker[0], RequestedConnectionTimeout = TimeSpan.FromSeconds(5), AutomaticRecoveryEnabled = false };
+            await using var connection = await factory.CreateConnectionAsync([.. broker.Select(node => new ConnectionFactory { Uri = node }.Endpoint)], "pulse doctor");
             foreach (var queue in Endpoints.SelectMany(name => new[] { name, $"{name}_error", $"{name}_skipped" }))
             {
                 // A queue that is not there closes the channel, so each has its own.

@@ -220,7 +220,7 @@ public sealed class OverrideTests : IClassFixture<Bed>, IAsyncLifetime
     async Task<Node> StartAsync(Func<string, Task>? atPoint = null)
     {
         var settings = new Settings(new ConfigurationBuilder().AddInMemoryCollection([new("PULSE_PLANS_FILE", Plans)]).Build());
-        var node = await _bed.StartAsync(bus => BillingSlice.Add(bus, settings), atPoint, _clock);
+        var node = await _bed.StartAsync(bus => BillingSlice.Add(bus, settings), atPoint, clock: _clock);
         settings.ThrowIfInvalid();
         _nodes.Add(node);
         return node;

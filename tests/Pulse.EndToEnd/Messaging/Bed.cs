@@ -24,9 +24,9 @@ public sealed class Bed : IAsyncLifetime
 
     /// <summary>Starts one process: a host of its own with its own connections to both servers.</summary>
     internal async Task<Node> StartAsync(
-        Action<IBusRegistrationConfigurator>? register = null, Func<string, Task>? atPoint = null, TimeProvider? clock = null)
+        Action<IBusRegistrationConfigurator>? register = null, Func<string, Task>? atPoint = null, Mutant? mutant = null, TimeProvider? clock = null)
     {
-        var node = await Node.StartAsync(Postgres.WorkerAddress, Broker.Address, register ?? Node.Deposits, atPoint, clock);
+        var node = await Node.StartAsync(Postgres.WorkerAddress, Broker.Address, register ?? Node.Deposits, atPoint, mutant, clock);
         _nodes.Add(node);
         return node;
     }

@@ -12,12 +12,16 @@ public sealed class CrashTests : IAsyncLifetime
     public Task DisposeAsync() => _bed.DisposeAsync();
 
     [Theory]
-    [InlineData("consume: before commit")]
-    [InlineData("consume: after commit")]
-    [InlineData("direct: before publish")]
-    [InlineData("direct: before delete")]
     [InlineData("relay: before publish")]
     [InlineData("relay: before delete")]
+    [InlineData("relay: after delete")]
+    [InlineData("deposits: before commit")]
+    [InlineData("deposits: after commit")]
+    [InlineData("deposits: before acknowledge")]
+    [InlineData("deposits: after acknowledge")]
+    [InlineData("direct: before publish")]
+    [InlineData("direct: before delete")]
+    [InlineData("direct: after delete")]
     public async Task A_process_that_dies_loses_nothing_and_repeats_nothing(string point)
     {
         var stop = new StopAt(point);

@@ -43,7 +43,7 @@ sealed class Node : IAsyncDisposable
         bus.AddConsumer<QuietConsumer>().Endpoint(endpoint => endpoint.Name = "deposits");
 
     public static async Task<Node> StartAsync(
-        string postgres, Uri broker, Action<IBusRegistrationConfigurator> register, Func<string, Task>? atPoint, TimeProvider? clock = null)
+        string postgres, Uri broker, Action<IBusRegistrationConfigurator> register, Func<string, Task>? atPoint, Mutant? mutant = null, TimeProvider? clock = null)
     {
         var address = PostgresAddress.Parse(postgres);
         address.ApplicationName = $"node-{Guid.NewGuid():N}";
@@ -65,6 +65,7 @@ sealed class Node : IAsyncDisposable
                 Retries = [TimeSpan.FromMilliseconds(20)],
                 Redeliveries = [TimeSpan.FromMilliseconds(300), TimeSpan.FromMilliseconds(300)],
                 AtPoint = atPoint,
+                Mutant = mutant ?? Mutant.None,
             },
             register);
 

@@ -16,6 +16,7 @@ sealed class OwnServers
     public string Postgres => _state["PULSE_POSTGRES"];
     public string PostgresIngress => _state["PULSE_POSTGRES_INGRESS"];
     public Uri Broker => new(_state["PULSE_RABBITMQ"]);
+    public int BrokerPid => _state.Pid("rabbitmq");
 
     public async Task StartAsync()
     {

@@ -7,7 +7,7 @@ namespace Pulse.EndToEnd.Nemesis;
 /// <param name="Fault">What happens to the connections to <paramref name="Server"/> otherwise.</param>
 /// <param name="Server">Which server's connections.</param>
 /// <param name="Hurry">Where within its share of the signups it comes, 0 to 1.</param>
-/// <param name="Lasts">How long they stay dead, or the network faulty.</param>
+/// <param name="Lasts">How long they stay dead, or the network faulty; <see cref="Timeout.InfiniteTimeSpan"/> is to the end of the run.</param>
 /// <param name="WaitsForReady">Whether it waits for the readiness of what the blow before it killed. If not, it hits a process that is starting.</param>
 sealed record Blow(IReadOnlyList<string> Kills, Fault Fault, string Server, double Hurry, TimeSpan Lasts, bool WaitsForReady)
 {

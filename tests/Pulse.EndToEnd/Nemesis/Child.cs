@@ -55,6 +55,13 @@ sealed class Child : IAsyncDisposable
         _process.Dispose();
     }
 
+    /// <summary>Waits until it has ended by itself.</summary>
+    public async Task DiedAsync()
+    {
+        await Eventually.Until(() => _process!.HasExited, TimeSpan.FromSeconds(30), $"{Name} died");
+        _process!.Dispose();
+    }
+
     public Task ReadyAsync() => Eventually.Until(
         async () =>
         {

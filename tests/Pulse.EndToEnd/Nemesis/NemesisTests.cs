@@ -27,6 +27,20 @@ public sealed class NemesisTests(ITestOutputHelper output)
     public Task Connections_that_are_dead_and_do_not_know_it_only_delay(string server) =>
         RunAsync(new Run(60, seed: 1, planned: [new Blow([], Fault.HalfOpen, server, Hurry: 0.5, Lasts: TimeSpan.FromSeconds(4), WaitsForReady: true)]));
 
+    [Fact]
+    public Task Two_workers_and_two_ingresses_stand_in_for_one_another() =>
+        RunAsync(new Run(200, Seed, workers: 2, ingresses: 2, planned:
+        [
+            Kill("worker-1"), Kill("ingress-1"), Kill("worker-2", "ingress-2"), Kill(Platform.Postgres), Kill("worker-1", "worker-2"), Kill("worker-2", "ingress-1"),
+        ]));
+
+    // It stays dead, so it is without it that the run comes to its end. It is the first in PULSE_RABBITMQ.
+    [Fact]
+    public Task A_cluster_of_brokers_goes_on_without_the_one_that_was_killed() =>
+        RunAsync(new Run(200, Seed, workers: 2, ingresses: 2, nodes: 3, planned: [Kill("rabbitmq-2") with { Lasts = Timeout.InfiniteTimeSpan }]));
+
+    static Blow Kill(params string[] names) => new(names, Fault.None, "", Hurry: 0.5, Lasts: TimeSpan.FromSeconds(2), WaitsForReady: true);
+
     async Task RunAsync(Run run)
     {
         try
@@ -40,7 +54,7 @@ public sealed class NemesisTests(ITestOutputHelper output)
                 await File.AppendAllTextAsync(file, run.Table + "\n");
         }
 
-        Assert.True(run.Mistakes.Count == 0, $"PULSE_NEMESIS_SEED={run.Seed}\n{string.Join('\n', run.Mistakes.Take(20))}");
+        Assert.True(run.Mistakes.Count == 0, $"PULSE_NEMESIS_SEED={run.Seed}\n{string.Join('\n', run.Mistakes.Take(20).Select(mistake => $"{mistake.Kind}: {mistake.What}"))}");
     }
 
     static int? Number(string variable) =>

@@ -6,13 +6,15 @@ using Pulse.Worker.Invariants;
 namespace Pulse.EndToEnd.Nemesis;
 
 /// <summary>Servers, workers and ingresses that belong to one run, a proxy between the ones and the others, and ways to hurt them.</summary>
-sealed class Platform(int workers, int ingresses) : IAsyncDisposable
+/// <remarks>The nodes of a cluster are reached past the proxy: <c>rabbitmq</c> is the first, <c>rabbitmq-2</c> the next.</remarks>
+sealed class Platform(int workers, int ingresses, int nodes) : IAsyncDisposable
 {
     // The order in which they are started again.
     public const string Postgres = "postgres", Broker = "rabbitmq", Worker = "worker", Ingress = "ingress";
 
     readonly OwnServers _servers = new();
     readonly Dictionary<string, Child> _children = [];
+    readonly Dictionary<string, BrokerNode> _nodes = [];
     readonly List<FaultProxy> _proxies = [];
     DateTime _brokerMayDie;
 
@@ -32,13 +34,20 @@ sealed class Platform(int workers, int ingresses) : IAsyncDisposable
         var postgres = new Uri(_servers.Postgres);
         _proxies.Add(new FaultProxy(postgres.Host, postgres.Port));
         _proxies.Add(new FaultProxy(_servers.Broker.Host, _servers.Broker.Port));
+        for (var number = 2; number <= nodes; number++)
+        {
+            _nodes[$"{Broker}-{number}"] = new BrokerNode(number, _servers.BrokerPid);
+            _nodes[$"{Broker}-{number}"].Start();
+        }
+
+        await Task.WhenAll(_nodes.Values.Select(node => node.ReadyAsync()));
 
         foreach (var name in Named(Worker))
         {
             _children[name] = new Child(name, "Pulse.Worker", "PULSE_WORKER_URL", new()
             {
                 ["PULSE_POSTGRES"] = Proxy(Postgres).Through(postgres).ToString(),
-                ["PULSE_RABBITMQ"] = Proxy(Broker).Through(_servers.Broker).ToString(),
+                ["PULSE_RABBITMQ"] = nodes == 1 ? Proxy(Broker).Through(_servers.Broker).ToString() : Cluster,
             });
         }
 
@@ -68,6 +77,8 @@ sealed class Platform(int workers, int ingresses) : IAsyncDisposable
         {
             if (_children.TryGetValue(name, out var child))
                 child.Kill();
+            else if (_nodes.TryGetValue(name, out var node))
+                node.Kill();
             else
                 await _servers.KillAsync(name);
         }
@@ -76,7 +87,13 @@ sealed class Platform(int workers, int ingresses) : IAsyncDisposable
     public async Task RestartAsync(IReadOnlyList<string> names)
     {
         foreach (var name in names.Where(name => !_children.ContainsKey(name)))
-            await _servers.RestartAsync(name);
+        {
+            if (_nodes.TryGetValue(name, out var node))
+                node.Start();
+            else
+                await _servers.RestartAsync(name);
+        }
+
         foreach (var name in names)
         {
             if (_children.TryGetValue(name, out var child))
@@ -86,12 +103,19 @@ sealed class Platform(int workers, int ingresses) : IAsyncDisposable
 
     public Task ReadyAsync() => Task.WhenAll(_children.Values.Select(child => child.ReadyAsync()));
 
+    /// <summary>How many nodes of the cluster have a queue, and are up.</summary>
+    public Task<int> MembersAsync(string queue) => _nodes.Values.First().MembersAsync(queue);
+
+    // The first node last: it is the one that the doctor asks, and not the one to kill.
+    string Cluster => _servers.Broker.ToString().Replace(
+        _servers.Broker.Authority, string.Join(',', [.. _nodes.Values.Select(node => node.Endpoint), _servers.Broker.Authority]), StringComparison.Ordinal);
+
     /// <summary>What <c>./pulse doctor --at-rest</c> says. Past the proxies.</summary>
     public async Task<DoctorReport> ExamineAsync()
     {
         await _servers.AskAsync<int>("select 1");
         await using var dataSource = Npgsql.NpgsqlDataSource.Create(PostgresAddress.Parse(_servers.Postgres));
-        return await Doctor.ExamineAsync(dataSource, _servers.Broker, new InvariantScope
+        return await Doctor.ExamineAsync(dataSource, [_servers.Broker], new InvariantScope
         {
             Now = DateTimeOffset.UtcNow,
             UnfinishedAfter = TimeSpan.Zero,
@@ -104,6 +128,8 @@ sealed class Platform(int workers, int ingresses) : IAsyncDisposable
     {
         foreach (var child in _children.Values)
             await child.DisposeAsync();
+        foreach (var node in _nodes.Values)
+            await node.DisposeAsync();
         foreach (var proxy in _proxies)
             await proxy.DisposeAsync();
         await _servers.StopAsync();

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Json;
 using System.Text;
@@ -20,9 +21,13 @@ sealed class SignupClient(Func<IReadOnlyList<Uri>> ingresses, int seed) : IDispo
     readonly HttpClient _http = new(new SocketsHttpHandler { ConnectTimeout = TimeSpan.FromSeconds(2) }) { Timeout = TimeSpan.FromSeconds(15) };
     int _tries;
     int _acknowledged;
+    long _longestWait;
 
     public int Tries => _tries;
     public int Acknowledged => _acknowledged;
+
+    /// <summary>From a wish's first try to its first 202.</summary>
+    public TimeSpan LongestWait => new(Interlocked.Read(ref _longestWait));
 
     /// <summary>Answers that no outage explains.</summary>
     public ConcurrentBag<string> Unexpected { get; } = [];
@@ -48,14 +53,24 @@ sealed class SignupClient(Func<IReadOnlyList<Uri>> ingresses, int seed) : IDispo
     public async Task WantAsync(Wish wish, CancellationToken cancellationToken)
     {
         var random = new Random(HashCode.Combine(seed, wish.Number));
+        var since = Stopwatch.GetTimestamp();
         if (random.Next(20) == 0)
             await Task.WhenAll(UntilAcknowledgedAsync(wish, random, cancellationToken), TryAsync(wish, TimeSpan.FromSeconds(10), cancellationToken));
         else
             await UntilAcknowledgedAsync(wish, random, cancellationToken);
 
         Interlocked.Increment(ref _acknowledged);
+        Longest(Stopwatch.GetElapsedTime(since).Ticks);
         if (random.Next(5) == 0)
             await TryAsync(wish, TimeSpan.FromSeconds(10), cancellationToken);
+    }
+
+    void Longest(long ticks)
+    {
+        long known;
+        while ((known = Interlocked.Read(ref _longestWait)) < ticks && Interlocked.CompareExchange(ref _longestWait, ticks, known) != known)
+        {
+        }
     }
 
     async Task UntilAcknowledgedAsync(Wish wish, Random random, CancellationToken cancellationToken)

@@ -52,6 +52,34 @@ public sealed class SettingsTests
         Assert.Equal(expected, With(("PULSE_N", value)).Networks("PULSE_N").Select(network => network.ToString()));
 
     [Theory]
+    [InlineData("amqp://pulse:p%40ss@rabbit:5672/pulse", new[] { "amqp://pulse:p%40ss@rabbit:5672/pulse" })]
+    [InlineData("amqps://pulse:a,b@one,two:5673,10.0.0.3/pulse", new[] { "amqps://pulse:a,b@one/pulse", "amqps://pulse:a,b@two:5673/pulse", "amqps://pulse:a,b@10.0.0.3/pulse" })]
+    [InlineData("amqp://pulse:a,b@one/pulse", new[] { "amqp://pulse:a,b@one/pulse" })]
+    [InlineData("amqp://one,two", new[] { "amqp://one/", "amqp://two/" })]
+    [InlineData("amqp://pulse:secret@[::1]:5672/pulse", new[] { "amqp://pulse:secret@[::1]:5672/pulse" })]
+    public void A_brokers_nodes_are_read(string value, string[] expected)
+    {
+        var settings = With(("PULSE_N", value));
+        Assert.Equal(expected, settings.Broker("PULSE_N").Select(node => node.ToString()));
+        settings.ThrowIfInvalid();
+    }
+
+    [Theory]
+    [InlineData("amqp://pulse:secret@one,,two/pulse")]
+    [InlineData("amqp://pulse:secret@one,two:port/pulse")]
+    [InlineData("amqp://pulse:secret@one,amqp://two/pulse")]
+    [InlineData("amqp://pulse:secret@[::1],[::2]/pulse")]
+    [InlineData("http://one,two")]
+    public void What_is_no_broker_is_refused_and_no_password_is_told(string value)
+    {
+        var settings = With(("PULSE_N", value));
+        settings.Broker("PULSE_N");
+        var mistake = Assert.Single(Assert.Throws<SettingsException>(settings.ThrowIfInvalid).Mistakes);
+        Assert.StartsWith("PULSE_N ", mistake, StringComparison.Ordinal);
+        Assert.DoesNotContain("secret", mistake, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("10")]
     [InlineData("1.2.3")]
     [InlineData("10/8")]

@@ -215,7 +215,7 @@ public sealed partial class InvariantTests : IAsyncLifetime
     public async Task The_doctor_tells_in_a_table_what_is_broken_and_what_to_do_and_shows_no_personal_data()
     {
         await RunAsync($"update pulse.signups set email = 'someone@example.org' where signup_id = '{Provisioned}'");
-        var report = await Doctor.ExamineAsync(_postgres.Worker, new Uri("amqp://127.0.0.1:1"), Scope(null, TimeSpan.FromMinutes(15)));
+        var report = await Doctor.ExamineAsync(_postgres.Worker, [new Uri("amqp://127.0.0.1:1")], Scope(null, TimeSpan.FromMinutes(15)));
 
         Assert.False(report.Healthy);
         var table = report.ToTable();
