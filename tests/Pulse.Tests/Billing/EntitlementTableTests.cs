@@ -271,7 +271,7 @@ public sealed class EntitlementTableTests(TestPostgres postgres) : IClassFixture
         await command.ExecuteNonQueryAsync();
     }
 
-    async Task<Entitlements?> RecomputeAsync(Guid org, DateTimeOffset? now = null, bool verified = true)
+    async Task<Worker.Billing.Entitlements?> RecomputeAsync(Guid org, DateTimeOffset? now = null, bool verified = true)
     {
         await using var connection = await postgres.Worker.OpenConnectionAsync();
         await using var transaction = await connection.BeginTransactionAsync();
