@@ -133,7 +133,7 @@ public sealed partial class InvariantTests : IAsyncLifetime
         ],
         ["billing_of_nobody"] =
         [
-            ($"alter table pulse.stripe_customers drop constraint stripe_customers_org_id_fkey; insert into pulse.stripe_customers (customer_id, org_id, created_at) values ('cus_seen', '{Other}', now())", Other),
+            ($"alter table pulse.stripe_customers drop constraint stripe_customers_org_id_fkey; insert into pulse.stripe_customers (customer_id, org_id, created_at) values ('cus_1', '{Other}', now())", Other),
             ($"alter table pulse.billing_overrides drop constraint billing_overrides_org_id_fkey; insert into pulse.billing_overrides (override_id, org_id, effect, actor, created_at) values ('{Other}', '{Other}', 'deny', 'key:a', now())", Other),
         ],
     };
