@@ -43,7 +43,7 @@ public sealed class ConvergenceTests(SyncBed bed, ITestOutputHelper output) : IC
 
         var runs = new ConcurrentBag<(Schedule Schedule, Change[] History)>();
         var wrong = new ConcurrentBag<string>();
-        var (all, explored) = (Histories.Any.Sample(50, histories).ToList(), 0);
+        var (all, explored) = (Histories.Any.Sample(histories, 50).ToList(), 0);
         foreach (var some in all.Index().Chunk(10).TakeWhile(_ => Stopwatch.GetElapsedTime(since) < Most))
         {
             var generated = some.SelectMany(history => Enumerable.Range(0, orders).Select(order => (history.Item, Seed: (history.Index * 1000) + order)));
@@ -154,14 +154,14 @@ public sealed class ConvergenceTests(SyncBed bed, ITestOutputHelper output) : IC
         var superseded = 0;
         SyncWorker[] workers = [SlowWorker(), SlowWorker()];
         var all = new ConcurrentBag<(string Customer, Guid Org)>();
-        await Parallel.ForEachAsync(Enumerable.Range(0, customers), new ParallelOptions { MaxDegreeOfParallelism = 6 }, async (number, _) =>
+        await Parallel.ForEachAsync(Enumerable.Range(0, customers), new ParallelOptions { MaxDegreeOfParallelism = 2 }, async (number, _) =>
         {
             var customer = account.CreateCustomer().Id;
             var org = await bed.OrgAsync();
             all.Add((customer, org));
             var subscription = account.Subscribe(customer, "price_basic", orgId: org.ToString()).Id;
             var tasks = new List<Task> { ConsumeAsync(workers[0], customer, bed.EventsOf(customer)[^1]) };
-            for (var change = 0; change < 4; change++)
+            for (var change = 0; change < 9; change++)
             {
                 await Task.Delay(5, CancellationToken.None);
                 account.ChangePrice(subscription, change % 2 == 0 ? "price_pro" : "price_basic");

@@ -40,7 +40,7 @@ public sealed class StripeReadingTests
             "customer", "charge", "data", "object", "type", "related_object", "due_date", "price", "plan", "livemode"];
         var json = from pairs in Gen.ArrayOf(from field in Gen.Elements(fields) from value in Gen.Elements(values) select $"\"{field}\":{value}", 8)
                    select "{\"id\":\"x\"," + string.Join(',', pairs) + "}";
-        foreach (var text in json.Sample(20, 3000))
+        foreach (var text in json.Sample(3000, 20))
         {
             var element = Parse(text);
             StripeJson.Subscription(element);
@@ -92,7 +92,7 @@ public sealed class StripeReadingTests
     public void Backoff_grows_to_its_bound_and_is_never_below_what_Stripe_asks_for()
     {
         var options = new SyncOptions();
-        foreach (var failures in Gen.Choose(1, 100).Sample(10, 200))
+        foreach (var failures in Gen.Choose(1, 100).Sample(200, 10))
         {
             var chance = Random.Shared.NextDouble();
             Assert.InRange(SyncRules.Backoff(failures, null, chance, options), options.BackoffLeast / 2, options.BackoffMost);

@@ -41,9 +41,9 @@ public sealed partial class InvariantTests : IAsyncLifetime
                 ('provisioning', '{Existing}', 'Existing', 1, '{"{}"}', now(), now()),
                 ('provisioning', '{Failed}', 'Failed', 1, '{"{}"}', now(), now()),
                 ('provisioning', '{Underway}', 'Provisioning', 1, '{"{}"}', now(), now());
-            insert into pulse.stripe_customers (customer_id, dirty, synced, dirty_at, created_at) values ('cus_1', 2, 2, now(), now());
+            insert into pulse.stripe_customers (customer_id, dirty, synced, dirty_at, created_at) values ('cus_seen', 2, 2, now(), now());
             insert into pulse.stripe_events (event_id, effect_id, type, body, status, customer_id, mark, received_at)
-            values ('evt_1', 'evt_1', 'customer.updated', '', 'applied', 'cus_1', 2, now());
+            values ('evt_1', 'evt_1', 'customer.updated', '', 'applied', 'cus_seen', 2, now());
             insert into messaging.inbox select gen_random_uuid(), 'provisioning', now() from generate_series(1, 4);
             insert into messaging.outbox (id, message_id, exchange, routing_key, content_type, body, due_at, relay_at)
             values ('{Other}', '{Other}', 'x', '', 'x', '', now() - interval '10 seconds', now())
