@@ -57,7 +57,7 @@ static class StripeSignature
                         signatures.Add(signature);
                     break;
 
-                // Another scheme, v0 say, is for others.
+                    // Another scheme, v0 say, is for others.
             }
         }
 

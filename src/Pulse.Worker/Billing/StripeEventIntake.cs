@@ -1,7 +1,7 @@
 using Npgsql;
+using Pulse.Contracts.Billing;
 using Pulse.Messaging;
 using Pulse.Messaging.Outbox;
-using Pulse.Contracts.Billing;
 using Pulse.Worker.Billing.Stripe;
 
 namespace Pulse.Worker.Billing;

@@ -9,24 +9,36 @@ static class Bill
 
     public static readonly Plan Starter = new()
     {
-        PlanVersion = "starter-1", Prices = ["price_starter", "starter_monthly"], Capabilities = ["export", "projects"],
-        Limits = new SortedDictionary<string, long> { ["projects"] = 10, ["seats"] = 10 }, Meters = ["calls"],
+        PlanVersion = "starter-1",
+        Prices = ["price_starter", "starter_monthly"],
+        Capabilities = ["export", "projects"],
+        Limits = new SortedDictionary<string, long> { ["projects"] = 10, ["seats"] = 10 },
+        Meters = ["calls"],
     };
 
     public static readonly Plan Pro = new()
     {
-        PlanVersion = "pro-1", Prices = ["price_pro"], Capabilities = ["projects", "sso"],
-        Limits = new SortedDictionary<string, long> { ["seats"] = 100 }, GraceDays = 21,
+        PlanVersion = "pro-1",
+        Prices = ["price_pro"],
+        Capabilities = ["projects", "sso"],
+        Limits = new SortedDictionary<string, long> { ["seats"] = 100 },
+        GraceDays = 21,
     };
 
     public static readonly Plan Seats = new()
     {
-        PlanVersion = "seats-1", Prices = ["price_seats"], AddOn = true, Capabilities = ["guests"], Limits = new SortedDictionary<string, long> { ["seats"] = 250 },
+        PlanVersion = "seats-1",
+        Prices = ["price_seats"],
+        AddOn = true,
+        Capabilities = ["guests"],
+        Limits = new SortedDictionary<string, long> { ["seats"] = 250 },
     };
 
     public static readonly Plan Trial = new()
     {
-        PlanVersion = "trial", Capabilities = ["projects"], Limits = new SortedDictionary<string, long> { ["projects"] = 3 },
+        PlanVersion = "trial",
+        Capabilities = ["projects"],
+        Limits = new SortedDictionary<string, long> { ["projects"] = 3 },
     };
 
     public static readonly Plans Plans = new([Trial, Starter, Pro, Seats]);
@@ -48,12 +60,17 @@ static class Bill
 
     public static StripeInvoice Invoice(int finalized, int? due = null, string id = "in_1", string subscription = "sub_1") => new()
     {
-        Id = id, SubscriptionId = subscription, FinalizedAt = Day(finalized), DueDate = due is { } day ? Day(day) : null,
+        Id = id,
+        SubscriptionId = subscription,
+        FinalizedAt = Day(finalized),
+        DueDate = due is { } day ? Day(day) : null,
     };
 
     public static Canonical Customer(params StripeSubscription[] subscriptions) => new()
     {
-        Subscriptions = subscriptions, OpenInvoices = [], ActiveEntitlements = [],
+        Subscriptions = subscriptions,
+        OpenInvoices = [],
+        ActiveEntitlements = [],
     };
 
     public static BillingOverride Override(string effect = "pin", OverrideState? state = null, int created = -1, int? expires = null) => new()

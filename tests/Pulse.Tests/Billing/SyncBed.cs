@@ -1,11 +1,11 @@
 using System.Text;
 using System.Text.Json;
+using global::Pulse.StripeDouble;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using Pulse.Contracts.Billing;
 using Pulse.Hosting;
 using Pulse.Messaging.Outbox;
-using global::Pulse.StripeDouble;
 using Pulse.Worker.Billing;
 using Pulse.Worker.Billing.Stripe;
 
