@@ -21,8 +21,6 @@ await journey.Step("The metrics moved", first.MovedTheMetrics);
 await journey.Step("The same email signs up again: nothing of the tenant changes", again.ChangesNothing);
 await journey.Step("An invalid email is refused", refusals.InvalidEmail);
 await journey.Step("The sixth signup from one address is refused", refusals.SixthFromOneAddress);
-await journey.Step("RabbitMQ is killed: a signup is accepted all the same", outage.SignupIsAccepted);
-await journey.Step("RabbitMQ is back: the signup is provisioned", outage.SignupIsProvisionedAfterwards);
 await journey.Step("A service asks what the tenant may do", subscription.IsOnTrial);
 await journey.Step("Checkout links the tenant to Stripe, and its subscription begins", subscription.Begins);
 await journey.Step("A payment fails: grace", subscription.FailsToPay);
@@ -31,5 +29,7 @@ await journey.Step("An operator suspends the tenant, and lifts it", operators.Su
 await journey.Step("Grace ends, by the clock alone", subscription.GraceEnds);
 await journey.Step("The invoice is paid", subscription.Pays);
 await journey.Step("The subscription is cancelled", subscription.Ends);
+await journey.Step("RabbitMQ is killed: a signup is accepted all the same", outage.SignupIsAccepted);
+await journey.Step("RabbitMQ is back: the signup is provisioned", outage.SignupIsProvisionedAfterwards);
 
 return journey.End();

@@ -1,7 +1,9 @@
+using System.Text.Json;
 using MassTransit;
 using Npgsql;
 using Pulse.Contracts.Billing;
 using Pulse.Messaging;
+using Pulse.Worker.Operations;
 
 namespace Pulse.Worker.Billing;
 
@@ -14,28 +16,27 @@ sealed partial class BillingCommandsConsumer(Plans plans, TimeProvider clock, IL
 
     public Task Consume(ConsumeContext<SetBillingState> context) => DoAsync(
         context, context.Message.OperationId, context.Message.OrgId,
-        (connection, operation, request, now) => OperationTable.AddOverrideAsync(
-            connection, operation, OverrideRules.Override(operation, request, now), request.Reason, context.CancellationToken));
+        (connection, operation, request, now) => OverrideTable.AddAsync(
+            connection, operation, context.Message.OrgId, OverrideRules.Override(operation, request, now), request.Reason, context.CancellationToken));
 
     public Task Consume(ConsumeContext<RevokeBillingOverride> context) => DoAsync(
         context, context.Message.OperationId, context.Message.OrgId,
-        (connection, operation, _, now) => OperationTable.RevokeOverridesAsync(connection, operation, now, context.CancellationToken));
+        (connection, operation, _, now) => OverrideTable.RevokeAsync(connection, operation, context.Message.OrgId, now, context.CancellationToken));
 
     async Task DoAsync(
         ConsumeContext context, Guid operationId, Guid orgId, Func<NpgsqlConnection, Operation, OverrideRequest, DateTimeOffset, Task> change)
     {
         var now = clock.GetUtcNow();
         var transaction = context.Transaction();
-        var connection = await transaction.OpenAsync(context.CancellationToken);
-        var operation = await OperationTable.TakeAsync(connection, operationId, orgId, context.CancellationToken)
-            ?? throw new OperationMissingException(operationId);
+        var operation = await OperationTable.TakeAsync(transaction, operationId, context.CancellationToken);
         if (operation.IsCompleted)
             return;
 
-        if (OverrideRules.Refuse(operation, now, out var request) is { } refusal)
+        var connection = await transaction.OpenAsync(context.CancellationToken);
+        var subject = await OverrideTable.LockAsync(connection, orgId, context.CancellationToken);
+        if (OverrideRules.Refuse(operation, subject, now, out var request) is { } refusal)
         {
-            foreach (var command in OperationTable.Complete(operationId, null, refusal, now))
-                transaction.Defer(command);
+            OperationTable.Refuse(transaction, operationId, refusal, now);
             transaction.OnCommitted(() => Refused(log, operationId, orgId, refusal.Code));
             return;
         }
@@ -45,8 +46,8 @@ sealed partial class BillingCommandsConsumer(Plans plans, TimeProvider clock, IL
             connection, orgId, plans, now, verified: false, operation.Actor, operation.Cause, context.CancellationToken))!;
         if (entitlements.Changed)
             await context.Publish(EntitlementsEvents.Changed(entitlements, now), context.CancellationToken);
-        foreach (var command in OperationTable.Complete(operationId, BillingState.Of(entitlements.Current, entitlements.Version), null, now))
-            transaction.Defer(command);
+        OperationTable.Succeed(
+            transaction, operationId, JsonSerializer.Serialize(BillingState.Of(entitlements.Current, entitlements.Version), Canonical.Json), now);
         transaction.OnCommitted(() => Done(log, operationId, orgId, entitlements.Version));
     }
 
@@ -56,6 +57,3 @@ sealed partial class BillingCommandsConsumer(Plans plans, TimeProvider clock, IL
     [LoggerMessage(Level = LogLevel.Information, Message = "Operation {OperationId} on the billing state of {OrgId} is refused: {Code}")]
     static partial void Refused(ILogger logger, Guid operationId, Guid orgId, string code);
 }
-
-/// <summary>A command speaks of an operation that is not stored. No retry brings it back.</summary>
-sealed class OperationMissingException(Guid operationId) : UnprocessableMessageException($"There is no operation {operationId}.");

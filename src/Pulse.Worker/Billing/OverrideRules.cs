@@ -1,9 +1,7 @@
 using System.Text.Json;
+using Pulse.Worker.Operations;
 
 namespace Pulse.Worker.Billing;
-
-/// <summary>Why an operation is refused, as the HTTP answer has it.</summary>
-sealed record Refusal(int Status, string Code, string Detail);
 
 /// <summary>What an operator asked for, as it stands in <c>operations.request</c>.</summary>
 sealed record OverrideRequest
@@ -21,12 +19,12 @@ sealed record OverrideRequest
 static class OverrideRules
 {
     /// <returns>Null: it may go on. Ingress has checked what it could; this is asked under the lock.</returns>
-    public static Refusal? Refuse(Operation operation, DateTimeOffset now, out OverrideRequest request)
+    public static Refusal? Refuse(Operation operation, OverrideSubject subject, DateTimeOffset now, out OverrideRequest request)
     {
         request = new OverrideRequest();
-        if (!operation.OrgExists)
+        if (!subject.Exists)
             return new Refusal(404, "not_found", "There is no such organization.");
-        if (operation.OrgIsDefault)
+        if (subject.IsDefault)
             return new Refusal(400, "default_org_immutable", "The platform's own organization has no billing.");
 
         try
@@ -48,8 +46,8 @@ static class OverrideRules
             return new Refusal(400, "invalid_request", "A limit must be a whole number from 0 on.");
         if (request.ExpiresAt <= now)
             return new Refusal(400, "invalid_request", "expires_at must be in the future.");
-        if (request.IfMatch is { } version && version != operation.Version)
-            return new Refusal(412, "precondition_failed", $"The billing state is at version {operation.Version}, not {version}.");
+        if (request.IfMatch is { } version && version != subject.Version)
+            return new Refusal(412, "precondition_failed", $"The billing state is at version {subject.Version}, not {version}.");
         return null;
     }
 

@@ -58,7 +58,7 @@ sealed partial class ReconciliationWatch(
             var run = await reconciliation.RunAsync(redrive, cancellationToken);
             if (run.Failure is { } failure)
                 Failed(log, failure);
-            else if (run.Missing + run.Redriven > 0 || run.Full)
+            else if (run.Missing + run.Redriven > 0)
                 Found(log, run.Missing, run.Redriven, run.Swept, run.Listed);
             return run.Failure is null;
         }
