@@ -112,13 +112,15 @@ create view pulse.entitlements_v1 as
 select o.org_id, coalesce(b.version, 1) as version, o.status as lifecycle, o.is_default as unlimited,
     case when o.is_default then '[]'::jsonb else coalesce(b.timeline, jsonb_build_array(
         jsonb_build_object('from', o.created_at, 'state', 'trial', 'plan_version', 'trial', 'capabilities', t.capabilities,
-            'limits', t.limits, 'meters_enabled', t.meters, 'trial_ends_at', b.trial_ends_at, 'source', 'local_trial'),
-        jsonb_build_object('from', b.trial_ends_at, 'state', 'expired', 'plan_version', 'trial', 'capabilities', '[]'::jsonb,
-            'limits', t.limits, 'meters_enabled', '[]'::jsonb, 'trial_ends_at', b.trial_ends_at, 'source', 'local_trial')))
+            'limits', t.limits, 'meters_enabled', t.meters, 'trial_ends_at', l.trial_ends_at, 'source', 'local_trial'),
+        jsonb_build_object('from', l.trial_ends_at, 'state', 'expired', 'plan_version', 'trial', 'capabilities', '[]'::jsonb,
+            'limits', t.limits, 'meters_enabled', '[]'::jsonb, 'trial_ends_at', l.trial_ends_at, 'source', 'local_trial')))
     end as timeline,
     coalesce(b.verified_at, b.updated_at, o.created_at) as as_of
 from pulse.organizations o
 left join pulse.billing_states b using (org_id)
+-- Fourteen days are what provisioning gives.
+cross join lateral (select coalesce(b.trial_ends_at, o.created_at + interval '14 days') as trial_ends_at) l
 join pulse.plan_versions t on t.plan_version = 'trial';
 
 -- Every reader hears of every change. An insert needs no word: nobody has read what was not there.
