@@ -118,7 +118,7 @@ public sealed class OverrideTests : IClassFixture<Bed>, IAsyncLifetime
         foreach (var node in _nodes)
             await node.DisposeAsync();
         _nodes.Clear();
-        var stop = new StopAt("consume: before commit");
+        var stop = new StopAt("billing-commands: before commit");
         var dying = await StartAsync(stop.PassAsync);
         var org = await OrgAsync();
         var operation = await AskAsync("billing.set", org, """{"effect":"deny"}""", id => new SetBillingState { OperationId = id, OrgId = org });
