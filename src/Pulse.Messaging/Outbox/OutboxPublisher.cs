@@ -15,6 +15,8 @@ namespace Pulse.Messaging.Outbox;
 /// </remarks>
 public sealed class OutboxPublisher(TimeProvider clock, OutboxBell bell)
 {
+    static OutboxPublisher() => Envelope.Configure();
+
     static readonly RabbitMqMessageNameFormatter Names = new();
 
     /// <summary>The statement that stores one event for every queue bound to its type.</summary>

@@ -18,6 +18,7 @@ public sealed class EveryRouteTests(TestPostgres postgres) : AdminTests(postgres
         Assert.Equal(
             [
                 "DELETE /api/admin/orgs/{org_id}/billing-state/override billing:write",
+                "DELETE /api/admin/orgs/{org_id}/legal-hold orgs:write",
                 "GET /api/admin/operations/{operation_id} ",
                 "GET /api/admin/orgs orgs:read",
                 "GET /api/admin/orgs/{org_id} orgs:read",
@@ -25,6 +26,11 @@ public sealed class EveryRouteTests(TestPostgres postgres) : AdminTests(postgres
                 "GET /api/admin/orgs/{org_id}/billing-state billing:read",
                 "GET /api/admin/orgs/{org_id}/billing-state/explain billing:read",
                 "GET /api/orgs/{org_id}/entitlements entitlements:read",
+                "POST /api/admin/orgs/{org_id}/legal-hold orgs:write",
+                "POST /api/admin/orgs/{org_id}/restore orgs:write",
+                "POST /api/admin/orgs/{org_id}/soft-delete orgs:write",
+                "POST /api/admin/orgs/{org_id}/suspend orgs:write",
+                "POST /api/admin/orgs/{org_id}/unsuspend orgs:write",
                 "PUT /api/admin/orgs/{org_id}/billing-state billing:write",
             ],
             (await RoutesAsync()).Select(route => $"{route.Method} {route.Template} {route.Scope}").Order(StringComparer.Ordinal));

@@ -265,7 +265,7 @@ public sealed class WebhookTests(TestPostgres postgres) : IngressTests(postgres)
     }
 
     async Task<long> MessagesAsync(string eventId) =>
-        await Postgres.AskAsync<long>("select count(*) from messaging.outbox where convert_from(body, 'UTF8') like '%\"eventId\":\"' || $1 || '\"%'", eventId);
+        await Postgres.AskAsync<long>("select count(*) from messaging.outbox where convert_from(body, 'UTF8')::jsonb #>> '{message,eventId}' = $1", eventId);
 
     Task<long> RowsAsync() => Postgres.AskAsync<long>("select (select count(*) from pulse.stripe_events) + (select count(*) from messaging.outbox)");
 
