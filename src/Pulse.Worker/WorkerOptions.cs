@@ -26,8 +26,9 @@ sealed record WorkerOptions
         postgres.KeepAlive = 10;
         // A worker that vanished without a word (power, network, a frozen machine) must not keep its locks: on inbox rows, which hold up
         // every redelivery, and on outbox rows, which every relay passes over. Longer than a relay waits for the broker's confirms.
+        // And what counts a million rows must neither compile for it nor take every processor from those who wait for a row.
         if (!postgres.ShouldSerialize("Options"))
-            postgres.Options = "-c idle_in_transaction_session_timeout=20000 -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=2";
+            postgres.Options = "-c jit=off -c max_parallel_workers_per_gather=0 -c idle_in_transaction_session_timeout=20000 -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=2";
         var broker = settings.Broker("PULSE_RABBITMQ");
         return new WorkerOptions
         {
