@@ -29,49 +29,32 @@ static class LifecycleEndpoints
 
     public static void MapLifecycle(this IEndpointRouteBuilder routes)
     {
-        routes.MapPost(Path + "/suspend", SuspendAsync).RequireScope(Scopes.OrgsWrite)
+        routes.MapPost(Path + "/suspend", Does(Suspend, LifecycleRules.Suspend, (operation, org, at) => new SuspendOrganization { OperationId = operation, OrgId = org, AcceptedAt = at }))
+            .RequireScope(Scopes.OrgsWrite)
             .DescribeVerb("suspend", "Suspends an organization: it may do nothing until it is unsuspended.", "reason: up to 500 characters, no personal data.");
-        routes.MapPost(Path + "/unsuspend", UnsuspendAsync).RequireScope(Scopes.OrgsWrite)
+        routes.MapPost(Path + "/unsuspend", Does(Unsuspend, LifecycleRules.Nothing, (operation, org, at) => new UnsuspendOrganization { OperationId = operation, OrgId = org, AcceptedAt = at }))
+            .RequireScope(Scopes.OrgsWrite)
             .DescribeVerb("unsuspend", "Lifts a suspension.", null);
-        routes.MapPost(Path + "/soft-delete", SoftDeleteAsync).RequireScope(Scopes.OrgsWrite)
+        routes.MapPost(Path + "/soft-delete", Does(SoftDelete, LifecycleRules.SoftDelete, (operation, org, at) => new SoftDeleteOrganization { OperationId = operation, OrgId = org, AcceptedAt = at }))
+            .RequireScope(Scopes.OrgsWrite)
             .DescribeVerb("softDelete", "Deletes an organization: purged when its retention is over, restorable until then.", "retention_days: 1 to 3650, 30 when it is left out.");
-        routes.MapPost(Path + "/restore", RestoreAsync).RequireScope(Scopes.OrgsWrite)
+        routes.MapPost(Path + "/restore", Does(Restore, LifecycleRules.Nothing, (operation, org, at) => new RestoreOrganization { OperationId = operation, OrgId = org, AcceptedAt = at }))
+            .RequireScope(Scopes.OrgsWrite)
             .DescribeVerb("restore", "Restores a deleted organization to the status that it had before.", null);
-        routes.MapPost(Path + "/legal-hold", HoldAsync).RequireScope(Scopes.OrgsWrite)
+        routes.MapPost(Path + "/legal-hold", Does(Hold, LifecycleRules.Hold, (operation, org, at) => new PlaceLegalHold { OperationId = operation, OrgId = org, AcceptedAt = at }))
+            .RequireScope(Scopes.OrgsWrite)
             .DescribeVerb("placeLegalHold", "Forbids that an organization is purged.", "reason: required, up to 500 characters, no personal data.");
-        routes.MapDelete(Path + "/legal-hold", ReleaseAsync).RequireScope(Scopes.OrgsWrite)
+        routes.MapDelete(Path + "/legal-hold", Does(Release, LifecycleRules.Nothing, (operation, org, at) => new ReleaseLegalHold { OperationId = operation, OrgId = org, AcceptedAt = at }))
+            .RequireScope(Scopes.OrgsWrite)
             .DescribeVerb("releaseLegalHold", "Allows again that an organization is purged.", null);
     }
 
-    static Task<Results<Ok<Organization>, Accepted<OperationStatus>, ProblemHttpResult>> SuspendAsync(
-        HttpContext context, string org_id, NpgsqlDataSource dataSource, OperationIntake intake, TimeProvider clock, CancellationToken cancellationToken) =>
-        DoAsync(context, org_id, dataSource, intake, clock, Suspend, LifecycleRules.Suspend,
-            (operation, org, at) => new SuspendOrganization { OperationId = operation, OrgId = org, AcceptedAt = at }, cancellationToken);
+    delegate Task<Results<Ok<Organization>, Accepted<OperationStatus>, ProblemHttpResult>> Verb(
+        HttpContext context, string org_id, NpgsqlDataSource dataSource, OperationIntake intake, TimeProvider clock, CancellationToken cancellationToken);
 
-    static Task<Results<Ok<Organization>, Accepted<OperationStatus>, ProblemHttpResult>> UnsuspendAsync(
-        HttpContext context, string org_id, NpgsqlDataSource dataSource, OperationIntake intake, TimeProvider clock, CancellationToken cancellationToken) =>
-        DoAsync(context, org_id, dataSource, intake, clock, Unsuspend, LifecycleRules.Nothing,
-            (operation, org, at) => new UnsuspendOrganization { OperationId = operation, OrgId = org, AcceptedAt = at }, cancellationToken);
-
-    static Task<Results<Ok<Organization>, Accepted<OperationStatus>, ProblemHttpResult>> SoftDeleteAsync(
-        HttpContext context, string org_id, NpgsqlDataSource dataSource, OperationIntake intake, TimeProvider clock, CancellationToken cancellationToken) =>
-        DoAsync(context, org_id, dataSource, intake, clock, SoftDelete, LifecycleRules.SoftDelete,
-            (operation, org, at) => new SoftDeleteOrganization { OperationId = operation, OrgId = org, AcceptedAt = at }, cancellationToken);
-
-    static Task<Results<Ok<Organization>, Accepted<OperationStatus>, ProblemHttpResult>> RestoreAsync(
-        HttpContext context, string org_id, NpgsqlDataSource dataSource, OperationIntake intake, TimeProvider clock, CancellationToken cancellationToken) =>
-        DoAsync(context, org_id, dataSource, intake, clock, Restore, LifecycleRules.Nothing,
-            (operation, org, at) => new RestoreOrganization { OperationId = operation, OrgId = org, AcceptedAt = at }, cancellationToken);
-
-    static Task<Results<Ok<Organization>, Accepted<OperationStatus>, ProblemHttpResult>> HoldAsync(
-        HttpContext context, string org_id, NpgsqlDataSource dataSource, OperationIntake intake, TimeProvider clock, CancellationToken cancellationToken) =>
-        DoAsync(context, org_id, dataSource, intake, clock, Hold, LifecycleRules.Hold,
-            (operation, org, at) => new PlaceLegalHold { OperationId = operation, OrgId = org, AcceptedAt = at }, cancellationToken);
-
-    static Task<Results<Ok<Organization>, Accepted<OperationStatus>, ProblemHttpResult>> ReleaseAsync(
-        HttpContext context, string org_id, NpgsqlDataSource dataSource, OperationIntake intake, TimeProvider clock, CancellationToken cancellationToken) =>
-        DoAsync(context, org_id, dataSource, intake, clock, Release, LifecycleRules.Nothing,
-            (operation, org, at) => new ReleaseLegalHold { OperationId = operation, OrgId = org, AcceptedAt = at }, cancellationToken);
+    static Verb Does<T>(OperationKind kind, LifecycleRules.Parse parse, Func<Guid, Guid, DateTimeOffset, T> command)
+        where T : class =>
+        (context, org_id, dataSource, intake, clock, cancellationToken) => DoAsync(context, org_id, dataSource, intake, clock, kind, parse, command, cancellationToken);
 
     static async Task<Results<Ok<Organization>, Accepted<OperationStatus>, ProblemHttpResult>> DoAsync<T>(
         HttpContext context, string address, NpgsqlDataSource dataSource, OperationIntake intake, TimeProvider clock,
