@@ -58,7 +58,8 @@ sealed partial class ReconciliationWatch(
             var run = await reconciliation.RunAsync(redrive, cancellationToken);
             if (run.Failure is { } failure)
                 Failed(log, failure);
-            else if (run.Missing + run.Redriven > 0)
+            // A full sweep as well, but not that of a first start, which has nobody to fetch.
+            else if (run.Missing + run.Redriven > 0 || (run.Full && run.Swept > 0))
                 Found(log, run.Missing, run.Redriven, run.Swept, run.Listed);
             return run.Failure is null;
         }
