@@ -58,8 +58,14 @@ public sealed class SyncBed : IAsyncLifetime
         new(this, _http, clock ?? Clock, options ?? new SyncOptions(), plans ?? Plans, stripe ?? Account(), rateClock);
 
     /// <summary>How the double is asked; at any rate, unless a test is about the rate.</summary>
-    internal Worker.Billing.Stripe.StripeOptions Account(string? key = null, int rate = 1_000_000, TimeSpan? timeout = null) =>
-        new() { Base = Stripe.Url, Key = key ?? Stripe.Options.ApiKey, RatePerSecond = rate, Timeout = timeout ?? TimeSpan.FromSeconds(10) };
+    internal Worker.Billing.Stripe.StripeOptions Account(string? key = null, int rate = 1_000_000, TimeSpan? timeout = null, TimeSpan? longestTurn = null) => new()
+    {
+        Base = Stripe.Url,
+        Key = key ?? Stripe.Options.ApiKey,
+        RatePerSecond = rate,
+        Timeout = timeout ?? TimeSpan.FromSeconds(10),
+        LongestTurn = longestTurn ?? TimeSpan.FromSeconds(2),
+    };
 
     const string OrgSql = """
         with org as (insert into pulse.organizations (org_id, name, status, is_default, created_at) values ($1, 'o', 'active', false, $2) returning org_id)
