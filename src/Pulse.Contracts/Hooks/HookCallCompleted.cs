@@ -1,0 +1,7 @@
+namespace Pulse.Contracts.Hooks;
+
+/// <summary>The platform told how a call ended that it had taken for later. How, stands with the call.</summary>
+public sealed record HookCallCompleted
+{
+    public required Guid CallId { get; init; }
+}
