@@ -5,6 +5,7 @@ using Pulse.Prometheus;
 using Pulse.Worker;
 using Pulse.Worker.Audit;
 using Pulse.Worker.Billing;
+using Pulse.Worker.Hooks;
 using Pulse.Worker.Invariants;
 using Pulse.Worker.Keys;
 using Pulse.Worker.Lifecycle;
@@ -36,6 +37,7 @@ return await PulseProcess.RunAsync(() =>
     {
         ProvisioningSlice.Add(bus, settings);
         BillingSlice.Add(bus, settings);
+        HooksSlice.Add(bus, settings);
         LifecycleSlice.Add(bus, settings);
         MetricsSlice.Add(bus, settings);
         InvariantsSlice.Add(bus, settings);
