@@ -11,6 +11,7 @@ using Pulse.Worker.Keys;
 using Pulse.Worker.Lifecycle;
 using Pulse.Worker.Metrics;
 using Pulse.Worker.Migrations;
+using Pulse.Worker.Operations;
 using Pulse.Worker.Provisioning;
 
 switch (args)
@@ -42,6 +43,7 @@ return await PulseProcess.RunAsync(() =>
         MetricsSlice.Add(bus, settings);
         InvariantsSlice.Add(bus, settings);
         AuditSlice.Add(bus, settings);
+        OperationsSlice.Add(bus, settings);
     });
     settings.ThrowIfInvalid();
 
