@@ -35,8 +35,8 @@ sealed record HookDecision(HookStep Step, string Outcome, int Unknown, DateTimeO
 /// <summary>What is decided of a call, without I/O.</summary>
 static class HookRules
 {
-    // Clocks of two workers differ: a timer may come to the one whose clock is behind.
-    static readonly TimeSpan Early = TimeSpan.FromSeconds(5);
+    // Clocks of two workers differ: a timer may come to the one whose clock is behind, and must not come to it again and again.
+    internal static readonly TimeSpan Early = TimeSpan.FromSeconds(2);
 
     /// <summary>What follows from an answer, or from none.</summary>
     /// <param name="call">As it was when it was leased, this attempt counted.</param>
@@ -77,11 +77,11 @@ static class HookRules
         // What it did before it failed nobody knows.
         { Completion: not null } => new(HookStep.Fail, "failed", Math.Max(1, call.Unknown)),
         _ when options.Url is null => new(HookStep.Succeed, "skipped", call.Unknown),
-        { LeaseUntil: { } until } when until > now => new(HookStep.Look, "", call.Unknown, until),
+        { LeaseUntil: { } until } when until > now => new(HookStep.Look, "", call.Unknown, until + Early),
         { IsProvision: true } when now >= call.Deadline => new(HookStep.Fail, "given_up", call.Unknown),
         // Nobody told in time what became of it. Its key is the same, so asking again does nothing twice.
         { Status: "waiting" } when now >= call.NextAt => new(HookStep.Retry, "given_up", call.Unknown, now),
-        { Status: "pending" } when call.NextAt <= now + Early => new(HookStep.Look, "", call.Unknown, call.NextAt),
+        { Status: "pending" } when call.NextAt <= now + Early => new(HookStep.Look, "", call.Unknown, call.NextAt + Early),
         _ => Leave(call),
     };
 

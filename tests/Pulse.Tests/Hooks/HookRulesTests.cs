@@ -133,4 +133,15 @@ public sealed class HookRulesTests
         var taking = Call(HookCall.Deprovision) with { Status = "waiting", NextAt = Now };
         Assert.Equal((HookStep.Retry, Now), (HookRules.Look(taking, Now, Options).Step, HookRules.Look(taking, Now, Options).At));
     }
+
+    [Fact]
+    public void Who_comes_too_early_or_finds_it_taken_looks_again_when_every_clock_agrees_that_it_is_time()
+    {
+        var early = Call(HookCall.Provision) with { NextAt = Now.AddSeconds(1) };
+        Assert.Equal((HookStep.Look, Now.AddSeconds(1) + HookRules.Early), (HookRules.Look(early, Now, Options).Step, HookRules.Look(early, Now, Options).At));
+        var taken = Call(HookCall.Provision) with { LeaseUntil = Now.AddSeconds(7) };
+        Assert.Equal((HookStep.Look, Now.AddSeconds(7) + HookRules.Early), (HookRules.Look(taken, Now, Options).Step, HookRules.Look(taken, Now, Options).At));
+        // Its timer stands.
+        Assert.Equal(HookStep.Leave, HookRules.Look(Call(HookCall.Provision) with { NextAt = Now.AddMinutes(1) }, Now, Options).Step);
+    }
 }
