@@ -3,6 +3,7 @@ using Pulse.Hosting;
 using Pulse.Ingress.Admin;
 using Pulse.Ingress.Billing;
 using Pulse.Ingress.Entitlements;
+using Pulse.Ingress.Hooks;
 using Pulse.Ingress.Http;
 using Pulse.Ingress.Keys;
 using Pulse.Ingress.Operations;
@@ -43,6 +44,7 @@ public static class IngressProcess
         services.AddBilling();
         services.AddEntitlements(settings);
         services.AddStripeWebhooks(settings);
+        services.AddHooks();
         services.AddPulseMetrics();
 
         var hosted = settings.Flag("PULSE_HOSTED_MODE", otherwise: false);
@@ -71,6 +73,7 @@ public static class IngressProcess
             app.MapBilling();
             app.MapEntitlements();
             app.MapStripeWebhooks();
+            app.MapHooks();
         }
 
         return app;

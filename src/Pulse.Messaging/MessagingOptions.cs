@@ -55,8 +55,13 @@ public sealed class MessagingOptions
 
     internal bool IsWatched => AtPoint is not null || CrashPoint.OfProcess is not null;
 
-    /// <summary>The process is at a <see cref="CrashPoint"/>.</summary>
-    internal Task ReachedAsync(string where, string step)
+    /// <summary>
+    /// Tells tests that the process is at a point where it may die, with one thing done and the next not. Consumers that commit or call
+    /// outside of their message's transaction say so before and after. Costs nothing in a real process.
+    /// </summary>
+    /// <param name="where">The endpoint.</param>
+    /// <param name="step">Before or after what.</param>
+    public Task ReachedAsync(string where, string step)
     {
         if (!IsWatched)
             return Task.CompletedTask;

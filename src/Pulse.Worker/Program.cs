@@ -5,11 +5,13 @@ using Pulse.Prometheus;
 using Pulse.Worker;
 using Pulse.Worker.Audit;
 using Pulse.Worker.Billing;
+using Pulse.Worker.Hooks;
 using Pulse.Worker.Invariants;
 using Pulse.Worker.Keys;
 using Pulse.Worker.Lifecycle;
 using Pulse.Worker.Metrics;
 using Pulse.Worker.Migrations;
+using Pulse.Worker.Operations;
 using Pulse.Worker.Provisioning;
 
 switch (args)
@@ -36,10 +38,12 @@ return await PulseProcess.RunAsync(() =>
     {
         ProvisioningSlice.Add(bus, settings);
         BillingSlice.Add(bus, settings);
+        HooksSlice.Add(bus, settings);
         LifecycleSlice.Add(bus, settings);
         MetricsSlice.Add(bus, settings);
         InvariantsSlice.Add(bus, settings);
         AuditSlice.Add(bus, settings);
+        OperationsSlice.Add(bus, settings);
     });
     settings.ThrowIfInvalid();
 

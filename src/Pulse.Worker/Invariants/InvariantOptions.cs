@@ -23,6 +23,8 @@ sealed record InvariantOptions
         // and the sweep finds it a quarter of that time late at most.
         var overdue = settings.Number("PULSE_PROVISIONING_OVERDUE_SECONDS", otherwise: 120, least: 5, most: 3600);
         var attempts = settings.Number("PULSE_PROVISIONING_ATTEMPTS", otherwise: 5, least: 1, most: 100);
-        return new InvariantOptions { UnfinishedAfter = TimeSpan.FromSeconds(1.25 * overdue * (attempts + 1) + 60) };
+        // And the platform's hook takes its time first, if there is one.
+        var hook = settings.Optional("PULSE_PROVISION_HOOK_URL") is null ? 0 : settings.Number("PULSE_HOOK_DEADLINE_SECONDS", otherwise: 900, least: 10, most: 86_400);
+        return new InvariantOptions { UnfinishedAfter = TimeSpan.FromSeconds(1.25 * overdue * (attempts + 1) + 60 + hook) };
     }
 }

@@ -218,6 +218,27 @@ static class InvariantTable
         where o.org_id >= $1 and not exists (select from pulse.billing_states b where b.org_id = o.org_id)
         """;
 
+    // A message or a timer brings each on when it is time; what a platform refuses is tried again later, and no violation.
+    const string HookCallsBehind = """
+        select call_id::text from pulse.hook_calls
+        where status in ('pending', 'waiting')
+          and greatest(next_at, lease_until) <= $4::timestamptz - case when $4 = $2 then interval '0' else interval '10 minutes' end
+        """;
+
+    // What the platform made, or may have made, for a signup that became no tenant, or another one at a later try.
+    const string HookOrphans = """
+        select p.org_id::text from pulse.hook_calls p join pulse.signups s using (signup_id)
+        where p.type = 'provision' and p.ended_at <= $4 and (p.status = 'succeeded' or (p.status = 'failed' and p.unknown > 0))
+          and s.status in ('provisioned', 'existing', 'failed') and s.org_id is distinct from p.org_id
+          and not exists (select from pulse.hook_calls d where d.org_id = p.org_id and d.type = 'deprovision')
+        """;
+
+    // Only a purge takes anything from a tenant, and only what is there became one.
+    const string HookTenants = """
+        select h.org_id::text from pulse.hook_calls h join pulse.organizations o using (org_id)
+        where (h.type = 'deprovision' and h.purge_id is null) or (h.type = 'provision' and h.status = 'failed')
+        """;
+
     public static readonly IReadOnlyList<Invariant> All =
     [
         new("unfinished_signups", "every acknowledged signup has ended", UnfinishedSignups,
@@ -264,6 +285,12 @@ static class InvariantTable
             "Set next_boundary_at of these organizations to the past: the sweep computes them again. Find what wrote it."),
         new("billing_of_nobody", "every linked customer and every override belongs to an organization with a billing state", BillingOfNobody,
             "Something other than Pulse wrote or deleted rows: compare with a backup."),
+        new("hook_calls_behind", "every call of the platform's hook is on its way, by a message or a timer", HookCallsBehind,
+            "Is the queue hook-calls being consumed, and what is in hook-calls_error? The sweep continues what it finds overdue."),
+        new("hook_orphans", "what the platform made for no tenant is taken back, or on its way to be", HookOrphans,
+            "Take back by hand what the platform has of these organizations, and find out what deleted their calls."),
+        new("hook_tenants", "nothing is taken from a tenant but by its purge, and none is there that the platform refused", HookTenants,
+            "Look with the platform what these organizations still have there, and provision it anew. This is a bug."),
     ];
 
     const int Samples = 10;

@@ -56,6 +56,23 @@ static class OperationTable
         });
         transaction.Defer(new NpgsqlBatchCommand(NotifySql) { Parameters = { new NpgsqlParameter<string> { TypedValue = operationId.ToString() } } });
     }
+
+    // Who asked is not waiting any more, and one that has not ended is never forgotten. In small pieces, so that a long backlog holds no long locks.
+    // By requested_at as well, which has an index and comes before the end.
+    const string PruneSql = """
+        delete from pulse.operations where operation_id = any(array(
+            select operation_id from pulse.operations
+            where requested_at < $1 and completed_at < $1 and status <> 'pending' limit $2))
+        """;
+
+    /// <returns>How many rows were deleted; fewer than <paramref name="limit"/> when none is left.</returns>
+    public static async Task<int> PruneAsync(NpgsqlDataSource dataSource, DateTime before, int limit, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(PruneSql);
+        command.Parameters.Add(new NpgsqlParameter<DateTime> { TypedValue = before });
+        command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = limit });
+        return await command.ExecuteNonQueryAsync(cancellationToken);
+    }
 }
 
 /// <summary>A command speaks of an operation that is not stored. No retry brings it back.</summary>

@@ -28,7 +28,7 @@ sealed class CreateTenant(TimeProvider clock) : IStateMachineActivity<Provisioni
             await context.Transaction().OpenAsync(context.CancellationToken),
             saga.CorrelationId,
             // From the saga, so that a second try makes the same tenant.
-            orgId: StepId.Of(saga.CorrelationId, "organization"),
+            orgId: saga.FutureOrgId(),
             ownerId: StepId.Of(saga.CorrelationId, "owner"),
             now,
             ProvisioningRules.TrialEndsAt(now),

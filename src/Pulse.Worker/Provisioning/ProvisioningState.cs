@@ -1,4 +1,5 @@
 using MassTransit;
+using Pulse.Messaging.Sagas;
 
 namespace Pulse.Worker.Provisioning;
 
@@ -12,4 +13,16 @@ sealed class ProvisioningState : SagaStateMachineInstance
     /// <summary>The tenant it became; null as long as it is none, and when the email was known.</summary>
     public Guid? OrgId { get; set; }
     public DateTimeOffset? EndedAt { get; set; }
+
+    /// <summary>How often it was tried anew after a failure that the platform's hook had a part in.</summary>
+    public int Round { get; set; }
+
+    /// <summary>When the platform is given up, of the hook that is waited for; null: none was called in this round.</summary>
+    public DateTimeOffset? HookDeadline { get; set; }
+
+    /// <summary>
+    /// The organization that it is to be: from the saga, so that a second try makes the same tenant. Another in each round: what is taken back
+    /// of the one before can't touch it, however late.
+    /// </summary>
+    public Guid FutureOrgId() => Round == 0 ? StepId.Of(CorrelationId, "organization") : StepId.Of(CorrelationId, $"organization-{Round}");
 }

@@ -1,4 +1,5 @@
 using Npgsql;
+using Pulse.Messaging;
 
 namespace Pulse.Worker.Provisioning;
 
@@ -49,6 +50,38 @@ static class TenantTable
         union all
         select s.status, s.org_id from pulse.signups s join signup using (signup_id) where not exists (select from pending)
         """;
+
+    // What the platform's hook is called for, nothing is written of yet: a tenant that it refuses was never there. A known email ends here, so that
+    // nothing is made for it; of two new signups with one email both go on, and the second is taken back in the end.
+    const string BeginSql = """
+        with signup as (
+            select signup_id, status, exists (select from pulse.users u where u.email_normalized = s.email_normalized) as known
+            from pulse.signups s where signup_id = $1 for update),
+        begun as (
+            update pulse.signups s
+            set status = case when signup.known then 'existing' else 'provisioning' end,
+                email = case when not signup.known then email end,
+                email_normalized = case when not signup.known then email_normalized end,
+                org_name = case when not signup.known then org_name end,
+                password_hash = case when not signup.known then password_hash end,
+                updated_at = $2
+            from signup where s.signup_id = signup.signup_id and signup.status not in ('provisioned', 'existing')
+            returning s.status)
+        select status, null::uuid from begun
+        union all
+        select s.status, s.org_id from pulse.signups s join signup using (signup_id) where not exists (select from begun)
+        """;
+
+    /// <summary>Begins what the platform's hook is part of.</summary>
+    /// <returns>Status provisioning, or how the signup has ended; null when there is no such signup.</returns>
+    public static Task<Outcome?> BeginAsync(MessageTransaction transaction, Guid signupId, DateTimeOffset now, CancellationToken cancellationToken) =>
+        transaction.QueryAsync(
+            new NpgsqlBatchCommand(BeginSql)
+            {
+                Parameters = { new NpgsqlParameter<Guid> { TypedValue = signupId }, new NpgsqlParameter<DateTime> { TypedValue = now.UtcDateTime } },
+            },
+            async (row, cancellation) => await row.ReadAsync(cancellation) ? new Outcome(row.GetString(0), row.IsDBNull(1) ? null : row.GetGuid(1)) : null,
+            cancellationToken);
 
     /// <returns>How the signup ended; null when there is no such signup.</returns>
     public static async Task<Outcome?> CreateAsync(

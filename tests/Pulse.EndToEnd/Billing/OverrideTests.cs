@@ -47,6 +47,7 @@ public sealed class OverrideTests : IClassFixture<Bed>, IAsyncLifetime
         Assert.Equal(["audit_log", "export", "projects", "sso"], state.GetProperty("capabilities").EnumerateArray().Select(one => one.GetString()));
         Assert.Equal(100, state.GetProperty("limits").GetProperty("seats").GetInt64());
         Assert.Equal("active", (await SeenAsync(org)).At(_clock.GetUtcNow()).State);
+        Assert.Equal("pin by key:test: a partner", await _bed.Postgres.AskAsync<string>("select effect || ' by ' || actor || ': ' || reason from pulse.billing_overrides where org_id = $1", org));
 
         var revoked = await RevokeAsync(org);
         Assert.Equal(("succeeded", "trial", 3L), (revoked.Status, revoked.Result!.RootElement.GetProperty("subscription_state").GetString(), revoked.Result.RootElement.GetProperty("version").GetInt64()));
@@ -57,6 +58,20 @@ public sealed class OverrideTests : IClassFixture<Bed>, IAsyncLifetime
             await _bed.Postgres.AskAsync<string>("select string_agg(action, ' ' order by seq) from pulse.audit_log where org_id = $1 and actor = 'key:test'", org));
         await Eventually.Until(async () => await ChangesAsync() >= 2, TimeSpan.FromSeconds(30), "both changes were published and consumed");
         Assert.Equal(0L, await _bed.Postgres.AskAsync<long>("select count(*) from messaging.outbox where attempts > 0"));
+    }
+
+    [Fact]
+    public async Task What_is_taken_back_is_what_is_in_force_and_not_what_has_ended_by_itself()
+    {
+        var org = await OrgAsync();
+        await SetAsync(org, $$"""{"effect":"deny","expires_at":"{{_clock.GetUtcNow().AddDays(1):O}}"}""");
+        _clock.Advance(TimeSpan.FromDays(2));
+        await SetAsync(org, """{"effect":"pin","state":{"subscription_state":"active"}}""");
+
+        Assert.Equal("succeeded", (await RevokeAsync(org)).Status);
+
+        Assert.Equal("pin", await _bed.Postgres.AskAsync<string>("select string_agg(effect, ' ') from pulse.billing_overrides where org_id = $1 and revoked_at is not null and revoked_by = 'key:test'", org));
+        Assert.Equal(1L, await _bed.Postgres.AskAsync<long>("select count(*) from pulse.audit_log where org_id = $1 and action = 'billing_override_revoked'", org));
     }
 
     [Fact]

@@ -14,6 +14,7 @@ public sealed class LifecycleTests(RunningPulse pulse) : RunningPulseTests(pulse
     {
         var org = await TenantAsync();
         var before = await MetricAsync("active", "suspended");
+        var seconds = await Pulse.MetricAsync(Pulse.Worker, "pulse_hosted_lifecycle_seconds_sum") ?? 0;
 
         var suspended = await DoAsync(org, "suspend", HttpStatusCode.OK, """{"reason":"unpaid"}""");
         Assert.Equal(("suspended", "unpaid"), (Text(suspended, "status"), Text(suspended, "suspend_reason")));
@@ -29,9 +30,14 @@ public sealed class LifecycleTests(RunningPulse pulse) : RunningPulseTests(pulse
         Assert.Equal("not_suspended", Text(await DoAsync(org, "unsuspend", HttpStatusCode.Conflict), "code"));
 
         await Eventually.Until(async () => await MetricAsync("active", "suspended") == before + 1, TimeSpan.FromSeconds(10), "the change is counted");
+        Assert.InRange(await Pulse.MetricAsync(Pulse.Worker, "pulse_hosted_lifecycle_seconds_sum") - seconds ?? -1, 0, 60);
         var audit = await AuditAsync(org);
         Assert.Equal(["organization_unsuspended", "organization_suspended"], audit.Select(entry => Text(entry, "action")));
         Assert.All(audit, entry => Assert.StartsWith("operation:", Text(entry, "cause"), StringComparison.Ordinal));
+        Assert.All(audit, entry => Assert.StartsWith("key:", Text(entry, "actor"), StringComparison.Ordinal));
+        Assert.Equal(
+            [("suspended", "active"), ("active", "suspended")],
+            audit.Select(entry => (Text(entry.GetProperty("before"), "status"), Text(entry.GetProperty("after"), "status"))));
     }
 
     [Fact]
@@ -87,6 +93,7 @@ public sealed class LifecycleTests(RunningPulse pulse) : RunningPulseTests(pulse
             Assert.Equal(HttpStatusCode.BadRequest, unreasoned.StatusCode);
         var held = await DoAsync(org, "legal-hold", HttpStatusCode.OK, """{"reason":"a court asks"}""");
         Assert.Equal("a court asks", Text(held, "legal_hold_reason"));
+        Assert.StartsWith("key:", await Pulse.AskAsync<string>("select legal_hold_by from pulse.organizations where org_id = $1", org), StringComparison.Ordinal);
 
         await Pulse.RunSqlAsync("update pulse.organizations set status = 'pending_deletion', purge_started_at = now() where org_id = $1", org);
         var refused = await Assert.ThrowsAsync<PostgresException>(() => Pulse.RunSqlAsync("delete from pulse.organizations where org_id = $1", org));

@@ -108,7 +108,7 @@ public sealed class AuditTests : IAsyncLifetime
         var at = random.Next(tampered.Count);
         var entry = tampered[at];
         var buffer = new System.Buffers.ArrayBufferWriter<byte>();
-        switch (random.Next(6))
+        switch (random.Next(7))
         {
             case 0:
                 tampered[at] = Edited(entry, random);
@@ -121,6 +121,11 @@ public sealed class AuditTests : IAsyncLifetime
             case 2:
                 tampered.RemoveAt(at);
                 return ($"without {at}", tampered);
+            case 5:
+                // Its own hash is right again, and only the row behind it tells.
+                var edited = Edited(entry, random);
+                tampered[at] = edited with { Hash = edited.ComputeHash(buffer) };
+                return ($"an edit of {at} and of its hash", tampered);
             case 3:
                 tampered.RemoveAt(at);
                 for (var i = at; i < tampered.Count; i++)
@@ -167,6 +172,7 @@ public sealed class AuditTests : IAsyncLifetime
         Assert.Empty((await VerifyAsync(entries, [Checkpoint.Parse(genuine.ToLine())])).Findings);
         Assert.Equal("checkpoint_forged", Assert.Single((await VerifyAsync(entries, [Checkpoint.Sign(other, 1, entries[0].Hash, DateTimeOffset.UtcNow)])).Findings).What);
         Assert.Equal("checkpoint_forged", Assert.Single((await VerifyAsync(entries, [genuine with { Count = 2 }])).Findings).What);
+        Assert.Equal("checkpoint_forged", Assert.Single((await VerifyAsync(entries, [genuine with { At = genuine.At.AddDays(-1) }])).Findings).What);
         Assert.Equal("checkpoint_unreadable", Assert.Single((await VerifyAsync(entries, [Checkpoint.Parse("{")])).Findings).What);
     }
 

@@ -17,6 +17,7 @@ public sealed partial class InvariantTests : IAsyncLifetime
     static readonly Guid Existing = Guid.CreateVersion7(Now.AddMinutes(-3));
     static readonly Guid Failed = Guid.CreateVersion7(Now.AddMinutes(-3));
     static readonly Guid Underway = Guid.CreateVersion7(Now.AddMinutes(-3));
+    static readonly Guid Gone = Guid.CreateVersion7(Now.AddMinutes(-3));
     static readonly Guid Other = Guid.CreateVersion7(Now.AddMinutes(-3));
 
     readonly TestPostgres _postgres = new();
@@ -44,6 +45,11 @@ public sealed partial class InvariantTests : IAsyncLifetime
             insert into pulse.stripe_customers (customer_id, dirty, synced, dirty_at, created_at) values ('cus_seen', 2, 2, now(), now());
             insert into pulse.stripe_events (event_id, effect_id, type, body, status, customer_id, mark, received_at)
             values ('evt_1', 'evt_1', 'customer.updated', '', 'applied', 'cus_seen', 2, now());
+            insert into pulse.hook_calls (call_id, type, org_id, signup_id, status, next_at, unknown, seed, created_at, updated_at, ended_at) values
+                (gen_random_uuid(), 'provision', '{Org}', '{Provisioned}', 'succeeded', now(), 1, '', now(), now(), now() - interval '2 minutes'),
+                (gen_random_uuid(), 'provision', '{Gone}', '{Failed}', 'failed', now(), 1, '', now(), now(), now() - interval '2 minutes'),
+                (gen_random_uuid(), 'deprovision', '{Gone}', '{Failed}', 'pending', now() + interval '1 hour', 1, '', now(), now(), null),
+                (gen_random_uuid(), 'provision', gen_random_uuid(), '{Existing}', 'failed', now(), 0, '', now(), now(), now() - interval '2 minutes');
             insert into messaging.inbox select gen_random_uuid(), 'provisioning', now() from generate_series(1, 4);
             insert into messaging.outbox (id, message_id, exchange, routing_key, content_type, body, due_at, relay_at)
             values ('{Other}', '{Other}', 'x', '', 'x', '', now() - interval '10 seconds', now())
@@ -135,6 +141,22 @@ public sealed partial class InvariantTests : IAsyncLifetime
         [
             ($"alter table pulse.stripe_customers drop constraint stripe_customers_org_id_fkey; insert into pulse.stripe_customers (customer_id, org_id, created_at) values ('cus_1', '{Other}', now())", Other),
             ($"alter table pulse.billing_overrides drop constraint billing_overrides_org_id_fkey; insert into pulse.billing_overrides (override_id, org_id, effect, actor, created_at) values ('{Other}', '{Other}', 'deny', 'key:a', now())", Other),
+        ],
+        ["hook_calls_behind"] =
+        [
+            ("update pulse.hook_calls set next_at = now() - interval '20 minutes' where status = 'pending'", Guid.Empty),
+            ("update pulse.hook_calls set status = 'waiting', next_at = now() - interval '20 minutes' where status = 'pending'", Guid.Empty),
+        ],
+        ["hook_orphans"] =
+        [
+            ("delete from pulse.hook_calls where type = 'deprovision'", Gone),
+            ($"update pulse.hook_calls set org_id = '{Other}' where org_id = '{Org}'", Other),
+            ($"insert into pulse.hook_calls (call_id, type, org_id, signup_id, status, next_at, seed, created_at, updated_at, ended_at) values ('{Other}', 'provision', '{Other}', '{Existing}', 'succeeded', now(), '', now(), now(), now() - interval '2 minutes')", Other),
+        ],
+        ["hook_tenants"] =
+        [
+            ($"update pulse.hook_calls set org_id = '{Org}' where type = 'deprovision'", Org),
+            ($"update pulse.hook_calls set status = 'failed' where org_id = '{Org}'", Org),
         ],
     };
 

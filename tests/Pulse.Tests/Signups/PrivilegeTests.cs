@@ -74,6 +74,10 @@ public sealed class PrivilegeTests(TestPostgres postgres) : IClassFixture<TestPo
     [InlineData("update pulse.plan_versions set capabilities = '{everything}'")]
     [InlineData("update pulse.organization_names_v1 set status = 'active'")]
     [InlineData("update pulse.billing_overrides_v1 set revoked_at = now()")]
+    [InlineData("select * from pulse.hook_calls")]
+    [InlineData("update pulse.hook_calls set completion = 'succeeded'")]
+    [InlineData("insert into pulse.hook_tokens values ('', gen_random_uuid(), now())")]
+    [InlineData("select * from pulse.hook_tokens")]
     [InlineData("create table pulse.mine (id int)")]
     [InlineData("create table public.mine (id int)")]
     [InlineData("create temp table mine (id int)")]
@@ -110,6 +114,7 @@ public sealed class PrivilegeTests(TestPostgres postgres) : IClassFixture<TestPo
     [InlineData("insert into pulse.stripe_events (event_id, effect_id, type, body, received_at) values ('evt_p', 'evt_p', 'x', '', now()) on conflict (event_id) do nothing returning event_id")]
     [InlineData("select event_id from pulse.stripe_events where status = 'applied'")]
     [InlineData("select * from pulse.entitlements_v1")]
+    [InlineData("select answer, call_id from pulse.complete_hook_call('', 'succeeded', null, now())")]
     [InlineData("listen pulse_entitlements")]
     public async Task The_ingress_role_may(string sql) => await RunAsync(sql);
 
