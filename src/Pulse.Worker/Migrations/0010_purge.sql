@@ -243,6 +243,8 @@ begin
     end loop;
 end $$;
 
+revoke all on function pulse.purge_rows, pulse.export_rows, pulse.residue, pulse.reaper_due, pulse.purge_waits_for from public;
+
 -- What ingress shows of a purge: that one has begun, and the certificate.
 create view pulse.tombstones_v1 as
 select org_id, purge_id, requested_at, started_at, purged_at, export_sha256, export_bytes, counts, residue_columns, residue_rows, audit_seq from pulse.tombstones;

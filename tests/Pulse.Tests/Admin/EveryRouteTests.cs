@@ -24,6 +24,7 @@ public sealed class EveryRouteTests(TestPostgres postgres) : AdminTests(postgres
                 "GET /api/admin/orgs/{org_id} orgs:read",
                 "GET /api/admin/orgs/{org_id}/audit audit:read",
                 "GET /api/admin/orgs/{org_id}/billing-state billing:read",
+                "GET /api/admin/orgs/{org_id}/certificate orgs:read",
                 "GET /api/admin/orgs/{org_id}/billing-state/explain billing:read",
                 "GET /api/orgs/{org_id}/entitlements entitlements:read",
                 "POST /api/admin/orgs/{org_id}/legal-hold orgs:write",
@@ -31,6 +32,8 @@ public sealed class EveryRouteTests(TestPostgres postgres) : AdminTests(postgres
                 "POST /api/admin/orgs/{org_id}/soft-delete orgs:write",
                 "POST /api/admin/orgs/{org_id}/suspend orgs:write",
                 "POST /api/admin/orgs/{org_id}/unsuspend orgs:write",
+                "POST /api/admin/reaper/confirm orgs:write",
+                "POST /api/admin/reaper/dry-run orgs:write",
                 "PUT /api/admin/orgs/{org_id}/billing-state billing:write",
             ],
             (await RoutesAsync()).Select(route => $"{route.Method} {route.Template} {route.Scope}").Order(StringComparer.Ordinal));

@@ -1,9 +1,8 @@
-using Pulse.Contracts.Keys;
+using Microsoft.Extensions.Logging.Abstractions;
 using Pulse.Contracts.Lifecycle;
 using Pulse.Messaging.Outbox;
 using Pulse.Tests.Billing;
 using Pulse.Worker.Lifecycle;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Pulse.Tests.Lifecycle;
 
@@ -102,6 +101,4 @@ public sealed class LifecycleBed : IAsyncLifetime
         Clock.Advance(TimeSpan.FromDays(1));
         await worker.DrainAsync();
     }
-
-    public static string AllScopes => string.Join(',', Scopes.All);
 }

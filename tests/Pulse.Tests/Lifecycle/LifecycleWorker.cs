@@ -94,8 +94,12 @@ sealed class LifecycleWorker : IAsyncDisposable
         return await ReadAsync(command);
     }
 
+    // expires_at, which nothing here uses, is until when a claim counts, by the real clock: that of a worker that died ends.
     const string ClaimSql = """
-        select id, message_id, exchange, body from messaging.outbox where due_at <= $1 order by relay_at, id limit 50 for update skip locked
+        update messaging.outbox set expires_at = $2::timestamptz + interval '3 seconds'
+        where id in (
+            select id from messaging.outbox where due_at <= $1 and (expires_at is null or expires_at < $2) order by id limit 50 for update skip locked)
+        returning id, message_id, exchange, body
         """;
 
     static async Task<List<Waiting>> ReadAsync(NpgsqlCommand command)
@@ -123,30 +127,28 @@ sealed class LifecycleWorker : IAsyncDisposable
         throw new InvalidOperationException("It never comes to rest.");
     }
 
-    /// <summary>Shares what is due with other workers that do the same: what one works on the others pass over. Ends when nothing is due.</summary>
-    public async Task ShareAsync(CancellationToken cancellationToken)
+    /// <summary>Shares what is due with other workers that do the same: what one has claimed the others pass over.</summary>
+    /// <returns>How many messages it has consumed; none when it saw nothing to claim.</returns>
+    public async Task<int> ShareAsync()
     {
-        while (!cancellationToken.IsCancellationRequested)
+        List<Waiting> claimed;
+        await using (var command = _data.CreateCommand(ClaimSql))
         {
-            await using var connection = await _data.OpenConnectionAsync(cancellationToken);
-            await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
-            List<Waiting> claimed;
-            await using (var command = new NpgsqlCommand(ClaimSql, connection))
-            {
-                command.Parameters.Add(new NpgsqlParameter<DateTime> { TypedValue = _clock.GetUtcNow().UtcDateTime });
-                claimed = await ReadAsync(command);
-            }
-
-            if (claimed.Count == 0)
-                return;
-
-            // Handled first and deleted then, as a relay and an acknowledgement do.
-            foreach (var one in claimed)
-                await HandleAsync(one, Fate.Done);
-            await using (var delete = new NpgsqlCommand("delete from messaging.outbox where id = any($1)", connection) { Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = [.. claimed.Select(one => one.Id)] } } })
-                await delete.ExecuteNonQueryAsync(cancellationToken);
-            await transaction.CommitAsync(cancellationToken);
+            command.Parameters.Add(new NpgsqlParameter<DateTime> { TypedValue = _clock.GetUtcNow().UtcDateTime });
+            command.Parameters.Add(new NpgsqlParameter<DateTime> { TypedValue = DateTime.UtcNow });
+            claimed = await ReadAsync(command);
         }
+
+        foreach (var one in claimed)
+            await HandleAsync(one, Fate.Done);
+        if (claimed.Count > 0)
+        {
+            await using var acknowledge = _data.CreateCommand("delete from messaging.outbox where id = any($1)");
+            acknowledge.Parameters.Add(new NpgsqlParameter<Guid[]> { TypedValue = [.. claimed.Select(one => one.Id)] });
+            await acknowledge.ExecuteNonQueryAsync();
+        }
+
+        return claimed.Count;
     }
 
     /// <summary>Consumes one message, and takes it out of the outbox if it is acknowledged.</summary>
