@@ -78,13 +78,13 @@ sealed partial class LifecycleCommands(NpgsqlDataSource dataSource, OutboxPublis
             transaction.OnCommitted(() => Moved(log, orgId, before.Status, after.Status, operationId));
         }
 
-        PublishDeletion(transaction, before, after);
+        PublishDeletion(transaction, before, after, now);
         transaction.OnCommitted(publisher.Committed);
         LifecycleTable.Store(transaction, before, after, now, operation.Actor, action, operation.Cause);
     }
 
     // The timer stands from the deletion on. Taken back with a restore; one that comes all the same finds another deletion, or none.
-    void PublishDeletion(MessageTransaction transaction, Organization before, Organization after)
+    void PublishDeletion(MessageTransaction transaction, Organization before, Organization after, DateTimeOffset now)
     {
         if (before.DeletionId is null && after.DeletionId is { } deleted)
         {
@@ -95,6 +95,11 @@ sealed partial class LifecycleCommands(NpgsqlDataSource dataSource, OutboxPublis
         {
             transaction.Defer(OutboxPublisher.Cancel(restored));
             transaction.Defer(publisher.Publish(new ResumeSubscriptions { OrgId = after.OrgId, DeletionId = restored }));
+        }
+        else if (before.LegalHoldAt is not null && after is { LegalHoldAt: null, DeletionId: { } released } && after.PurgeAfter <= now)
+        {
+            // Its timer came and went while it was under hold.
+            transaction.Defer(publisher.Publish(new RetentionEnded { OrgId = after.OrgId, DeletionId = released }));
         }
     }
 

@@ -69,7 +69,7 @@ sealed partial class Purge(OutboxPublisher publisher, ReaperOptions options, Pur
             return;
         }
 
-        var deleted = await PurgeTable.DeleteAsync(transaction, purge.OrgId, cancellationToken);
+        var deleted = await PurgeTable.DeleteAsync(await transaction.OpenAsync(cancellationToken), purge.OrgId, cancellationToken);
         transaction.Defer(PurgeTable.Advance(purge.PurgeId, "certify", now + Reaper.DrivenOnAfter, deleted: deleted));
         // The timer, if this was begun by something else.
         transaction.Defer(OutboxPublisher.Cancel(purge.PurgeId));
@@ -81,12 +81,14 @@ sealed partial class Purge(OutboxPublisher publisher, ReaperOptions options, Pur
     public async Task DoAsync(MessageTransaction transaction, CertifyPurge step, CancellationToken cancellationToken)
     {
         var now = clock.GetUtcNow().Whole();
+        var connection = await transaction.OpenAsync(cancellationToken);
+        await PurgeTable.LockLookingAsync(connection, cancellationToken);
         var purges = await PurgeTable.CertifiableAsync(transaction, step.PurgeId, options.CertifiedTogether, cancellationToken);
         if (purges.Count == 0)
             return;
 
         var (columns, found) = await PurgeTable.ResidueAsync(
-            await transaction.OpenAsync(cancellationToken), [.. purges.Select(purge => purge.OrgId)], [.. purges.SelectMany(purge => purge.Emails).Distinct()], cancellationToken);
+            connection, [.. purges.Select(purge => purge.OrgId)], [.. purges.SelectMany(purge => purge.Emails).Distinct()], cancellationToken);
         var buried = new List<Certifiable>();
         foreach (var purge in purges)
         {

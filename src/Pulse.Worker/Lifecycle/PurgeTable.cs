@@ -27,6 +27,9 @@ readonly record struct Residue(string Place, string Word, long Found);
 /// <summary>Statements of purges under way.</summary>
 static class PurgeTable
 {
+    // What reads whole tables takes its time when they have grown. Shorter than RabbitMQ leaves a message unacknowledged.
+    const int LongSeconds = 900;
+
     const string LockSql = "select org_id, step, attempts, waiting from pulse.purges where purge_id = $1 for update";
 
     /// <summary>Locks a purge.</summary>
@@ -94,14 +97,24 @@ static class PurgeTable
 
     /// <summary>Deletes every row of an organization.</summary>
     /// <exception cref="PostgresException">A trigger refuses: it is under legal hold, say.</exception>
-    public static Task<DeletedRows> DeleteAsync(MessageTransaction transaction, Guid orgId, CancellationToken cancellationToken) => transaction.QueryAsync(
-        new NpgsqlBatchCommand(DeleteSql) { Parameters = { new NpgsqlParameter<Guid> { TypedValue = orgId } } },
-        async (row, cancellation) =>
-        {
-            await row.ReadAsync(cancellation);
-            return new DeletedRows(row.GetString(0), row.GetFieldValue<string[]>(1));
-        },
-        cancellationToken);
+    public static async Task<DeletedRows> DeleteAsync(NpgsqlConnection connection, Guid orgId, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(DeleteSql, connection) { CommandTimeout = LongSeconds };
+        command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = orgId });
+        await using var row = await command.ExecuteReaderAsync(cancellationToken);
+        await row.ReadAsync(cancellationToken);
+        return new DeletedRows(row.GetString(0), row.GetFieldValue<string[]>(1));
+    }
+
+    // One look through the database at a time. Who waits here finds afterwards that it was served as well, or serves all who came meanwhile.
+    const string OneLookSql = "select pg_advisory_xact_lock(5711900611840364406)";
+
+    /// <summary>Waits until nobody else looks through the database.</summary>
+    public static async Task LockLookingAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(OneLookSql, connection) { CommandTimeout = LongSeconds };
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
 
     // SKIP LOCKED: one look through the database serves all that wait for one, and nobody waits for another's look.
     const string CertifiableSql = """
@@ -144,8 +157,7 @@ static class PurgeTable
                 new NpgsqlBatchCommand(ResidueSql) { Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = orgs }, new NpgsqlParameter<string[]> { TypedValue = emails } } },
             },
         };
-        // Of a database that has grown it takes its time.
-        batch.Timeout = 600;
+        batch.Timeout = LongSeconds;
         await using var row = await batch.ExecuteReaderAsync(cancellationToken);
         await row.ReadAsync(cancellationToken);
         var columns = row.GetInt32(0);
@@ -209,13 +221,18 @@ static class PurgeTable
         _ => publisher.Publish(new CertifyPurge { PurgeId = purgeId }, dueAt),
     };
 
+    const string ForgetStraysSql = "select pulse.forget_purged()";
+
+    /// <summary>What Stripe has told of the customers of purged organizations since.</summary>
+    public static NpgsqlBatchCommand ForgetStrays() => new(ForgetStraysSql);
+
     const string ExportSql = "select place, body from pulse.export_rows($1)";
 
     /// <summary>Everything about an organization, as of one moment.</summary>
     public static async IAsyncEnumerable<(string Place, string Body)> ExportAsync(
         NpgsqlConnection connection, Guid orgId, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand(ExportSql, connection);
+        await using var command = new NpgsqlCommand(ExportSql, connection) { CommandTimeout = LongSeconds };
         command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = orgId });
         await using var row = await command.ExecuteReaderAsync(cancellationToken);
         while (await row.ReadAsync(cancellationToken))

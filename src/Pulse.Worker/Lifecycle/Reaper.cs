@@ -125,6 +125,7 @@ sealed partial class Reaper(OutboxPublisher publisher, ReaperOptions options, Pu
 
         foreach (var one in due)
             batch.BatchCommands.Add(publisher.Publish(new RetentionEnded { OrgId = one.OrgId, DeletionId = one.DeletionId }));
+        batch.BatchCommands.Add(PurgeTable.ForgetStrays());
         batch.BatchCommands.Add(new NpgsqlBatchCommand("commit"));
         await batch.ExecuteNonQueryAsync(CancellationToken.None);
         publisher.Committed();

@@ -28,9 +28,16 @@ sealed record ReaperOptions
     internal bool HonoursHolds { get; init; } = true;
     internal bool HonoursBreaker { get; init; } = true;
 
-    public static ReaperOptions Read(Settings settings) => new()
+    public static ReaperOptions Read(Settings settings)
     {
-        Most = settings.Number("PULSE_REAPER_MAX", otherwise: 20, least: 1, most: 10_000),
-        ExportDirectory = settings.Optional("PULSE_EXPORT_DIR"),
-    };
+        const string directory = "PULSE_EXPORT_DIR";
+        var options = new ReaperOptions
+        {
+            Most = settings.Number("PULSE_REAPER_MAX", otherwise: 20, least: 1, most: 10_000),
+            ExportDirectory = settings.Optional(directory),
+        };
+        if (options.ExportDirectory is { } path && (!Path.IsPathFullyQualified(path) || File.Exists(path)))
+            settings.Mistake(directory, $"is '{path}', but must be the whole path of a directory.");
+        return options;
+    }
 }

@@ -117,7 +117,7 @@ begin
           and c.table_name not in ('purges', 'tombstones', 'purge_approvals')
         order by c.table_name = 'organizations' desc, c.table_name
     loop
-        return query execute format('select %L::text, (to_jsonb(t) - ''password_hash'')::text from pulse.%I t where t.org_id = $1', one.table_name, one.table_name) using org;
+        return query execute format('select %L::text, (to_jsonb(t) - array[''password_hash'', ''secret_hash'', ''token_hash'', ''seed''])::text from pulse.%I t where t.org_id = $1', one.table_name, one.table_name) using org;
     end loop;
     return query select 'users', (to_jsonb(u) - 'password_hash')::text
         from pulse.users u join pulse.memberships m using (user_id) where m.org_id = org;
@@ -207,6 +207,15 @@ begin
     counts := counts || jsonb_build_object('organizations', 1);
 end $$;
 
+-- Stripe goes on telling of its customers after the purge: each sweep forgets what it told.
+create index stripe_customers_purged on pulse.stripe_customers (customer_id) where problem = 'purged';
+create function pulse.forget_purged() returns bigint language sql as $$
+    with strays as (
+        delete from pulse.stripe_customers where problem = 'purged' and org_id is null and dirty <= synced and lease_until is null returning customer_id),
+    told as (delete from pulse.stripe_events where customer_id in (select customer_id from strays) returning event_id)
+    select count(*) from strays
+$$;
+
 -- Every column that could hold an id or an email. The audit log and the tombstones are to stay, and a purge is gone with its tombstone.
 create view pulse.residue_columns as
 select c.table_schema::text as schema, c.table_name::text as place, c.column_name::text as name, c.data_type::text as type
@@ -243,7 +252,7 @@ begin
     end loop;
 end $$;
 
-revoke all on function pulse.purge_rows, pulse.export_rows, pulse.residue, pulse.reaper_due, pulse.purge_waits_for from public;
+revoke all on function pulse.purge_rows, pulse.export_rows, pulse.residue, pulse.reaper_due, pulse.purge_waits_for, pulse.forget_purged from public;
 
 -- What ingress shows of a purge: that one has begun, and the certificate.
 create view pulse.tombstones_v1 as

@@ -33,11 +33,15 @@ public sealed class LifecycleModelTests(ITestOutputHelper output)
 
     [Fact]
     public async Task Without_the_second_look_under_the_lock_lives_go_wrong() =>
-        Assert.NotEmpty((await LiveAsync(150, lanes: 2, options => options with { LooksAgain = false })).Wrong);
+        Assert.Contains((await LiveAsync(150, lanes: 2, options => options with { LooksAgain = false })).Wrong, BeganWrongly);
 
     [Fact]
     public async Task Without_the_question_for_a_hold_lives_go_wrong() =>
-        Assert.NotEmpty((await LiveAsync(150, lanes: 2, options => options with { HonoursHolds = false })).Wrong);
+        Assert.Contains((await LiveAsync(150, lanes: 2, options => options with { HonoursHolds = false })).Wrong, BeganWrongly);
+
+    // And not for something else: it is seen, or the database's backstop has to stop it.
+    static bool BeganWrongly(string wrong) => wrong.Contains("it is purging, and should be pending_deletion", StringComparison.Ordinal)
+        || wrong.Contains("is under legal hold", StringComparison.Ordinal);
 
     internal enum What { Suspend, Unsuspend, SoftDelete, Restore, Hold, Release, Pay, Lapse, Sweep, Hours, Days, Deliver, DeliverLast, Duplicate, DieBefore, DieAfter, Drain }
 

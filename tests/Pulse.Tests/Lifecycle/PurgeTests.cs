@@ -153,6 +153,33 @@ public sealed class PurgeTests(LifecycleBed bed) : IClassFixture<LifecycleBed>
     }
 
     [Fact]
+    public async Task What_Stripe_tells_after_the_purge_brings_nothing_back_and_is_forgotten()
+    {
+        await using var worker = bed.Worker();
+        var account = bed.Billing.Stripe.Account;
+        var org = await bed.TenantAsync();
+        var customer = account.CreateCustomer(orgId: org.ToString()).Id;
+        var subscription = account.Subscribe(customer, "price_basic", orgId: org.ToString()).Id;
+        var billing = bed.Billing.Worker();
+        await FollowAsync();
+        await bed.PurgeAsync(worker, org);
+        Assert.Equal("purged", await bed.StatusAsync(org));
+
+        account.Cancel(subscription);
+        await FollowAsync();
+        Assert.Equal("purged", await bed.Billing.ProblemAsync(customer));
+        await worker.SweepAsync();
+        Assert.Equal(0L, await bed.Postgres.AskAsync<long>("select count(*) from pulse.stripe_events where customer_id = $1", customer));
+        Assert.Equal(0L, await bed.Postgres.AskAsync<long>("select count(*) from pulse.residue(array[$1], '{}')", org));
+
+        async Task FollowAsync()
+        {
+            await billing.DeliverAsync(bed.Billing.EventsOf(customer)[^1]);
+            await billing.DrainAsync();
+        }
+    }
+
+    [Fact]
     public async Task A_command_that_comes_after_the_rows_are_gone_is_refused_and_leaves_nothing()
     {
         await using var worker = bed.Worker();

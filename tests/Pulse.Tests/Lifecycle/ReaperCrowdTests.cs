@@ -60,6 +60,13 @@ public sealed class ReaperCrowdTests(ITestOutputHelper output) : IAsyncLifetime
         var confirmation = await _bed.AskAsync("confirm", Guid.CreateVersion7(), $$"""{"hash":"{{hash}}"}""");
         var killed = await ReapAsync(options, Kills, sweeps: false);
         Assert.Equal("succeeded", await _bed.EndAsync(confirmation));
+        // Of some a message was still on its way when it was looked for what is left: they are looked at again, later.
+        for (var round = 0; round < 20 && await CountAsync("select count(*) from pulse.purges") > 0; round++)
+        {
+            _bed.Clock.Advance(TimeSpan.FromMinutes(1));
+            await ReapAsync(options, kills: 0, sweeps: false);
+        }
+
 
         Assert.Equal(due, await CountAsync("select count(*) from pulse.tombstones"));
         Assert.Equal(0L, await CountAsync("select count(*) from pulse.purges"));
