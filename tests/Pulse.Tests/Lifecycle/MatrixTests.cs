@@ -100,11 +100,24 @@ public sealed class MatrixTests(LifecycleBed bed) : IClassFixture<LifecycleBed>,
         }
     }
 
-    // Scenario 5 of the contract is in the matrix. This is 6: an owner has no way to it, as there is none but a key with orgs:write.
+    [Fact]
+    public async Task Scenario_5_suspending_what_is_deleted_is_refused_and_unsuspending_is_no_undelete()
+    {
+        foreach (var place in (string[])["pending_deletion", "suspended, pending_deletion", "purging"])
+        {
+            var org = await ArriveAsync(place);
+            var status = await bed.StatusAsync(Id(org));
+            await (await DoAsync(org, "suspend")).IsProblem(409, "pending_deletion");
+            await (await DoAsync(org, "unsuspend")).IsProblem(409, "not_suspended");
+            Assert.Equal(status, await bed.StatusAsync(Id(org)));
+        }
+    }
+
+    // There is no way to it but a key with orgs:write.
     [Theory]
     [InlineData("unsuspend")]
     [InlineData("restore")]
-    public async Task An_owner_cannot_unsuspend_or_restore_their_own_organization(string verb)
+    public async Task Scenario_6_an_owner_cannot_unsuspend_or_restore_their_own_organization(string verb)
     {
         var org = await ArriveAsync(verb == "restore" ? "pending_deletion" : "suspended");
         var status = await bed.StatusAsync(Id(org));

@@ -32,9 +32,8 @@ public sealed class ReaperTests : IAsyncLifetime
     public void What_is_due_and_what_began_just_now_count_together(long due, long begun, int limit, string leave) =>
         Assert.Equal(leave, ReaperRules.Judge(due, begun, limit).ToString());
 
-    // Scenario 8 of the contract.
     [Fact]
-    public async Task The_reaper_looks_again_under_the_lock_and_a_retention_of_none_is_no_order_to_purge_now()
+    public async Task Scenario_8_the_reaper_looks_again_under_the_lock_and_a_retention_of_none_is_no_order_to_purge_now()
     {
         await using var worker = _bed.Worker();
         var (restored, held, none, missing, due) =
