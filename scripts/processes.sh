@@ -70,7 +70,7 @@ start_process() {
   setsid nohup env -C "$ROOT" -u PULSE_RABBITMQ -u PULSE_RABBITMQ_MANAGEMENT -u PULSE_POSTGRES_INGRESS -u PULSE_POSTGRES_ADMIN \
     DOTNET_ENVIRONMENT=Development ASPNETCORE_ENVIRONMENT=Development DOTNET_NOLOGO=1 \
     PULSE_HOSTED_MODE="${PULSE_HOSTED_MODE:-true}" PULSE_TRUSTED_PROXIES="${PULSE_TRUSTED_PROXIES:-127.0.0.0/8,::1/128}" \
-    PULSE_CLOCK_FILE="$STATE/clock" PULSE_AUDIT_DIR="$STATE/audit" PULSE_STATE="$STATE" "${given[@]}" \
+    PULSE_CLOCK_FILE="$STATE/clock" PULSE_AUDIT_DIR="$STATE/audit" PULSE_EXPORT_DIR="${PULSE_EXPORT_DIR:-$STATE/exports}" PULSE_STATE="$STATE" "${given[@]}" \
     dotnet "$ROOT/$folder/${dll%.dll}/bin/Release/net10.0/$dll" </dev/null >>"$STATE/logs/$name.log" 2>&1 9>&- &
   printf '%s\n' $! >"$STATE/pids/$name"
   disown $!

@@ -11,6 +11,7 @@ var refusals = new Refusals(surroundings);
 var outage = new BrokerOutage(surroundings);
 await using var subscription = new Subscription(surroundings, first);
 var operators = new Operator(surroundings, first);
+var end = new EndOfLife(surroundings, first);
 
 await journey.Step("Both processes are ready", ready.BothProcessesAnswer);
 await journey.Step("A stranger signs up", first.IsAccepted);
@@ -29,6 +30,9 @@ await journey.Step("An operator suspends the tenant, and lifts it", operators.Su
 await journey.Step("Grace ends, by the clock alone", subscription.GraceEnds);
 await journey.Step("The invoice is paid", subscription.Pays);
 await journey.Step("The subscription is cancelled", subscription.Ends);
+await journey.Step("An operator deletes the tenant, and restores it", end.IsDeletedAndRestored);
+await journey.Step("Deleted again, and under legal hold: its retention ends, and nothing happens", end.IsHeld);
+await journey.Step("The hold is released: it is purged, with a certificate", end.IsPurged);
 await journey.Step("RabbitMQ is killed: a signup is accepted all the same", outage.SignupIsAccepted);
 await journey.Step("RabbitMQ is back: the signup is provisioned", outage.SignupIsProvisionedAfterwards);
 

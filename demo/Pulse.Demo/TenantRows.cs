@@ -67,6 +67,15 @@ static class TenantRows
         return await connection.ExecuteScalarAsync<long>(WaitingSql, new { signupId = signupId.ToString() });
     }
 
+    const string LeftSql = "select coalesce(sum(found), 0)::bigint from pulse.residue(array[@orgId], array[lower(@email)])";
+
+    /// <summary>How many rows of the whole database have an organization's id or an email.</summary>
+    public static async Task<long> CountLeft(NpgsqlDataSource postgres, Guid orgId, string email)
+    {
+        await using var connection = await postgres.OpenConnectionAsync();
+        return await connection.ExecuteScalarAsync<long>(LeftSql, new { orgId, email });
+    }
+
     public sealed record Counts(long ActiveTenants, long OrganizationsOfName);
 
     const string CountsSql = """

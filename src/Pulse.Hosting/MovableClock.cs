@@ -9,16 +9,19 @@ namespace Pulse.Hosting;
 /// Only what reads the time is moved; timers and delays run at their real pace. The file holds one number of seconds,
 /// and is looked at again at most every 100 ms.
 /// </remarks>
-public sealed class MovableClock(string file) : TimeProvider
+public sealed class MovableClock(string file) : DevelopmentClock
 {
     readonly Lock _lock = new();
     TimeSpan _offset;
     long _readAt = long.MinValue;
 
     /// <inheritdoc />
-    public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + Offset();
+    public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + Ahead();
 
-    TimeSpan Offset()
+    /// <inheritdoc />
+    public override TimeSpan Offset => Ahead();
+
+    TimeSpan Ahead()
     {
         lock (_lock)
         {

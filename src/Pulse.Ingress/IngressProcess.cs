@@ -70,6 +70,7 @@ public static class IngressProcess
             app.MapOperations();
             app.MapAdmin();
             app.MapLifecycle();
+            app.MapReaper();
             app.MapBilling();
             app.MapEntitlements();
             app.MapStripeWebhooks();

@@ -29,7 +29,7 @@ static class AdminDescription
     {
         endpoint.WithName("audit").WithTags("Organizations")
             .WithSummary("Who changed what of an organization, the newest first.")
-            .WithDescription("actor is key:<id>, oidc:<subject>, or what did it by itself: stripe, clock, reconciliation, plans, cli.");
+            .WithDescription("actor is key:<id>, oidc:<subject>, or what did it by itself: stripe, clock, reconciliation, plans, reaper, cli. Of an organization that was purged it is all that is left, with its certificate.");
         endpoint.ProducesProblem(StatusCodes.Status400BadRequest);
         endpoint.ProducesProblem(StatusCodes.Status404NotFound);
         Query(endpoint, Limit, After);

@@ -9,6 +9,9 @@ namespace Pulse.Ingress.Admin;
 [JsonSerializable(typeof(LifecycleRequest))]
 [JsonSerializable(typeof(Page<Organization>))]
 [JsonSerializable(typeof(Page<AuditEntry>))]
+[JsonSerializable(typeof(DryRun))]
+[JsonSerializable(typeof(PurgesConfirmed))]
+[JsonSerializable(typeof(Certificate))]
 [JsonSerializable(typeof(string[]))]
 [JsonSerializable(typeof(JsonElement))]
 sealed partial class AdminJson : JsonSerializerContext;

@@ -7,10 +7,11 @@ namespace Pulse.Ingress.Admin;
 /// <summary>The audit log, newest first.</summary>
 static class AuditTable
 {
-    // Both in one statement: an organization without a change, and no organization.
+    // Both in one statement: an organization without a change, and no organization. One that was purged has its entries still.
     const string ListSql = """
         select a.seq, a.at, a.actor, a.action, a.before, a.after, a.cause
-        from pulse.organizations_v1 o
+        from (select $1 as org_id
+            where exists (select from pulse.organizations_v1 where org_id = $1) or exists (select from pulse.audit_log where org_id = $1)) o
         left join lateral (
             select seq, at, actor, action, before, after, cause from pulse.audit_log
             where org_id = $1 and seq < $2 order by seq desc limit $3) a on true

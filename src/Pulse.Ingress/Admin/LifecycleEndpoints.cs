@@ -23,7 +23,7 @@ static class LifecycleEndpoints
 
     public static void AddLifecycle(this IServiceCollection services)
     {
-        foreach (var kind in (ReadOnlySpan<OperationKind>)[Suspend, Unsuspend, SoftDelete, Restore, Hold, Release])
+        foreach (var kind in (ReadOnlySpan<OperationKind>)[Suspend, Unsuspend, SoftDelete, Restore, Hold, Release, ReaperEndpoints.Confirm])
             services.AddSingleton(kind);
     }
 
@@ -37,7 +37,7 @@ static class LifecycleEndpoints
             .DescribeVerb("unsuspend", "Lifts a suspension.", null);
         routes.MapPost(Path + "/soft-delete", Does(SoftDelete, LifecycleRules.SoftDelete, (operation, org, at) => new SoftDeleteOrganization { OperationId = operation, OrgId = org, AcceptedAt = at }))
             .RequireScope(Scopes.OrgsWrite)
-            .DescribeVerb("softDelete", "Deletes an organization: purged when its retention is over, restorable until then.", "retention_days: 1 to 3650, 30 when it is left out.");
+            .DescribeVerb("softDelete", "Deletes an organization: purged when its retention is over, restorable until then.", "retention_days: 1 to 3650, 30 when it is left out. export: false lets it be purged without an export.");
         routes.MapPost(Path + "/restore", Does(Restore, LifecycleRules.Nothing, (operation, org, at) => new RestoreOrganization { OperationId = operation, OrgId = org, AcceptedAt = at }))
             .RequireScope(Scopes.OrgsWrite)
             .DescribeVerb("restore", "Restores a deleted organization to the status that it had before.", null);

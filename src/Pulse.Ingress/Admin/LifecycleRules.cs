@@ -8,6 +8,12 @@ sealed record LifecycleRequest
 {
     public string? Reason { get; init; }
     public int? RetentionDays { get; init; }
+
+    /// <summary>False: purged without an export.</summary>
+    public bool? Export { get; init; }
+
+    /// <summary>Of a confirmation: what the dry run said.</summary>
+    public string? Hash { get; init; }
 }
 
 /// <summary>What the body of a verb must look like. A null is as good as left out.</summary>
@@ -21,11 +27,22 @@ static class LifecycleRules
     public delegate LifecycleRequest? Parse(JsonElement? body, out Problem? invalid);
 
     public static LifecycleRequest? Nothing(JsonElement? body, out Problem? invalid) =>
-        OnlyHas(body, null, out invalid) ? new LifecycleRequest() : null;
+        OnlyHas(body, out invalid) ? new LifecycleRequest() : null;
+
+    public static LifecycleRequest? Confirm(JsonElement? body, out Problem? invalid)
+    {
+        if (!OnlyHas(body, out invalid, "hash"))
+            return null;
+        if (Find(body, "hash") is { } value && JsonObjectBody.Text(value) is { Length: 64 } hash && hash.All(char.IsAsciiHexDigitLower))
+            return new LifecycleRequest { Hash = hash };
+
+        invalid = Invalid("hash", "hash is required: what the dry run said, 64 digits.");
+        return null;
+    }
 
     public static LifecycleRequest? Suspend(JsonElement? body, out Problem? invalid)
     {
-        if (!OnlyHas(body, "reason", out invalid))
+        if (!OnlyHas(body, out invalid, "reason"))
             return null;
 
         var reason = Reason(body, out invalid);
@@ -34,7 +51,7 @@ static class LifecycleRules
 
     public static LifecycleRequest? Hold(JsonElement? body, out Problem? invalid)
     {
-        if (!OnlyHas(body, "reason", out invalid))
+        if (!OnlyHas(body, out invalid, "reason"))
             return null;
 
         var reason = Reason(body, out invalid);
@@ -45,12 +62,26 @@ static class LifecycleRules
 
     public static LifecycleRequest? SoftDelete(JsonElement? body, out Problem? invalid)
     {
-        if (!OnlyHas(body, "retention_days", out invalid))
+        if (!OnlyHas(body, out invalid, "retention_days", "export"))
             return null;
+
+        bool? export = null;
+        if (Find(body, "export") is { } said)
+        {
+            if (said.ValueKind is not (JsonValueKind.True or JsonValueKind.False))
+            {
+                invalid = Invalid("export", "export is true or false.");
+                return null;
+            }
+
+            // True is what holds without a word.
+            export = said.GetBoolean() ? null : false;
+        }
+
         if (Find(body, "retention_days") is not { } value)
-            return new LifecycleRequest { RetentionDays = RetentionDaysDefault };
+            return new LifecycleRequest { RetentionDays = RetentionDaysDefault, Export = export };
         if (value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var days) && days is >= RetentionDaysLeast and <= RetentionDaysMost)
-            return new LifecycleRequest { RetentionDays = days };
+            return new LifecycleRequest { RetentionDays = days, Export = export };
 
         var message = $"retention_days is a whole number from {RetentionDaysLeast} to {RetentionDaysMost}.";
         invalid = new Problem(StatusCodes.Status400BadRequest, "invalid_retention_days", "The retention is not valid", message)
@@ -73,15 +104,21 @@ static class LifecycleRules
     }
 
     // A misspelt field must not be a default in silence: this deletes.
-    static bool OnlyHas(JsonElement? body, string? field, out Problem? invalid)
+    static bool OnlyHas(JsonElement? body, out Problem? invalid, params ReadOnlySpan<string> known)
     {
         invalid = null;
         if (body is not { } element)
             return true;
         if (JsonObjectBody.Fields(element) is not { } fields)
             invalid = Problem.InvalidRequest("A field's name is no text.");
-        else if (fields.FirstOrDefault(one => one.Name != field) is { Value.ValueKind: not JsonValueKind.Undefined } other)
-            invalid = Problem.InvalidRequest(field is null ? "Nothing is said with this." : $"{field} is all that is said with this.");
+        else
+        {
+            foreach (var field in fields)
+            {
+                if (!known.Contains(field.Name))
+                    invalid = Problem.InvalidRequest(known.IsEmpty ? "Nothing is said with this." : $"{string.Join(" and ", known!)} is all that is said with this.");
+            }
+        }
 
         return invalid is null;
     }

@@ -25,6 +25,9 @@ sealed record Organization
     /// <summary>From when on it is purged.</summary>
     public DateTime? PurgeAfter { get; init; }
 
+    /// <summary>Since when it is being purged: nothing brings it back.</summary>
+    public DateTime? PurgeStartedAt { get; init; }
+
     /// <summary>Since when nothing may purge it.</summary>
     public DateTime? LegalHoldAt { get; init; }
     public string? LegalHoldReason { get; init; }
@@ -62,7 +65,7 @@ sealed record AuditEntry
     public required long Id { get; init; }
     public required DateTime At { get; init; }
 
-    /// <summary><c>key:&lt;id&gt;</c>, <c>oidc:&lt;subject&gt;</c>, or what did it by itself: stripe, clock, reconciliation, plans, cli.</summary>
+    /// <summary><c>key:&lt;id&gt;</c>, <c>oidc:&lt;subject&gt;</c>, or what did it by itself: stripe, clock, reconciliation, plans, reaper, cli.</summary>
     public required string Actor { get; init; }
     public required string Action { get; init; }
 

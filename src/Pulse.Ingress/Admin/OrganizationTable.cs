@@ -12,7 +12,7 @@ static class OrganizationTable
 
     const string Columns = """
         o.org_id, o.name, o.status, o.owner_email, o.created_at,
-        o.suspended_at, o.suspend_reason, o.deletion_requested_at, o.retention_days, o.purge_after, o.legal_hold_at, o.legal_hold_reason
+        o.suspended_at, o.suspend_reason, o.deletion_requested_at, o.retention_days, o.purge_after, o.legal_hold_at, o.legal_hold_reason, o.purge_started_at
         """;
 
     const string FindSql = $"select {Columns} from pulse.organizations_v1 o where o.org_id = $1";
@@ -90,7 +90,7 @@ static class OrganizationTable
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         var rows = new List<Row>();
         while (await reader.ReadAsync(cancellationToken))
-            rows.Add(new Row(Read(reader), new Place(reader.GetString(12), reader.GetString(13), default, reader.GetGuid(0))));
+            rows.Add(new Row(Read(reader), new Place(reader.GetString(13), reader.GetString(14), default, reader.GetGuid(0))));
 
         return rows;
     }
@@ -107,6 +107,7 @@ static class OrganizationTable
         DeletionRequestedAt = Time(reader, 7),
         RetentionDays = reader.IsDBNull(8) ? null : reader.GetInt32(8),
         PurgeAfter = Time(reader, 9),
+        PurgeStartedAt = Time(reader, 12),
         LegalHoldAt = Time(reader, 10),
         LegalHoldReason = reader.IsDBNull(11) ? null : reader.GetString(11),
     };

@@ -22,9 +22,14 @@ public sealed class OutboxPublisher(TimeProvider clock, OutboxBell bell)
     /// <summary>The statement that stores one event for every queue bound to its type.</summary>
     /// <param name="message">The event.</param>
     /// <param name="dueAt">Not before this time; null for at once.</param>
-    public NpgsqlBatchCommand Publish<T>(T message, DateTimeOffset? dueAt = null)
+    /// <param name="token">What a timer can be cancelled by, each its own; null for what is not to be.</param>
+    public NpgsqlBatchCommand Publish<T>(T message, DateTimeOffset? dueAt = null, Guid? token = null)
         where T : class =>
-        OutboxTable.Insert([Row(message, dueAt)]);
+        OutboxTable.Insert([Row(message, dueAt) with { Token = token }]);
+
+    /// <summary>The statement that takes back a timer. One that was relayed already, or never was, changes nothing.</summary>
+    /// <param name="token">What it was published with.</param>
+    public static NpgsqlBatchCommand Cancel(Guid token) => OutboxTable.Cancel([token]);
 
     /// <summary>The statement that stores several events, but not those that a query leaves out when it runs, within the same transaction.</summary>
     /// <param name="messages">The events, each under a key that the query knows it by.</param>

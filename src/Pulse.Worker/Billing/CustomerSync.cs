@@ -216,9 +216,13 @@ sealed partial class CustomerSync(
         var link = SyncRules.Decide(customer.Claims);
         if (link.OrgId is { } orgId)
         {
-            return await StripeCustomerTable.OrgExistsAsync(connection, orgId, cancellationToken)
-                ? new Fetched { Canonical = customer.Canonical, OrgId = orgId, LinkedBy = link.By, EventStatus = "applied" }
-                : new Fetched { Problem = $"link_conflict {orgId}", EventStatus = "quarantined" };
+            return await StripeCustomerTable.OrgAsync(connection, orgId, cancellationToken) switch
+            {
+                LinkedOrg.Exists => new Fetched { Canonical = customer.Canonical, OrgId = orgId, LinkedBy = link.By, EventStatus = "applied" },
+                // Nothing of it is kept, its id neither.
+                LinkedOrg.Purged => new Fetched { Problem = "purged", EventStatus = "ignored" },
+                _ => new Fetched { Problem = $"link_conflict {orgId}", EventStatus = "quarantined" },
+            };
         }
 
         // Nothing will ever say whose a deleted one was.

@@ -40,6 +40,14 @@ sealed record Fetched
 /// <param name="ReceivedAt">When the webhooks came that it is the first to have seen.</param>
 sealed record Stored(long Dirty, string? Suspect, bool Differs, string? LastEvent, IReadOnlyList<DateTime> ReceivedAt);
 
+/// <summary>An organization that a customer says it belongs to.</summary>
+enum LinkedOrg
+{
+    Unknown,
+    Exists,
+    Purged,
+}
+
 /// <summary>The statements on <c>pulse.stripe_customers</c>: the sync saga's row.</summary>
 static class StripeCustomerTable
 {
@@ -253,14 +261,19 @@ static class StripeCustomerTable
         return await StringsAsync(command, cancellationToken);
     }
 
-    const string OrgExistsSql = "select exists (select from pulse.organizations where org_id = $1 and not is_default)";
+    const string OrgSql = """
+        select exists (select from pulse.organizations where org_id = $1 and not is_default), exists (select from pulse.tombstones where org_id = $1)
+            or exists (select from pulse.purges where org_id = $1)
+        """;
 
-    /// <summary>Whether there is such an organization. The platform's own has no billing.</summary>
-    public static async Task<bool> OrgExistsAsync(NpgsqlConnection connection, Guid orgId, CancellationToken cancellationToken)
+    /// <summary>Whether there is such an organization, or was. The platform's own has no billing.</summary>
+    public static async Task<LinkedOrg> OrgAsync(NpgsqlConnection connection, Guid orgId, CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand(OrgExistsSql, connection);
+        await using var command = new NpgsqlCommand(OrgSql, connection);
         command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = orgId });
-        return (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
+        await using var row = await command.ExecuteReaderAsync(cancellationToken);
+        await row.ReadAsync(cancellationToken);
+        return row.GetBoolean(0) ? LinkedOrg.Exists : row.GetBoolean(1) ? LinkedOrg.Purged : LinkedOrg.Unknown;
     }
 
     internal static NpgsqlParameter Text(string? value) => new() { NpgsqlDbType = NpgsqlDbType.Text, Value = (object?)value ?? DBNull.Value };

@@ -22,11 +22,13 @@ static class StripeSync
         bus.AddHostedService<ReconciliationWatch>();
         bus.AddSingleton<ParkedEvents>();
         bus.AddHostedService(services => services.GetRequiredService<ParkedEvents>());
+        bus.AddSingleton<DeletionSync>();
         bus.AddSingleton<SyncMeter>();
         bus.AddPulseMetrics(Metrics);
 
         bus.AddConsumer<StripeEventConsumer>().Endpoint(endpoint => endpoint.Name = "stripe-events");
         bus.AddConsumer<SyncConsumer>().Endpoint(endpoint => endpoint.Name = "billing-sync");
+        bus.AddConsumer<DeletionConsumer>().Endpoint(endpoint => endpoint.Name = "billing-lifecycle");
     }
 
     static void Metrics(MetricsOptions metrics)

@@ -239,6 +239,23 @@ static class InvariantTable
         where (h.type = 'deprovision' and h.purge_id is null) or (h.type = 'provision' and h.status = 'failed')
         """;
 
+    const string TombstonesOfTheLiving = """
+        select t.org_id::text from pulse.tombstones t where exists (select from pulse.organizations o where o.org_id = t.org_id)
+        """;
+
+    // The sweep drives on what nothing has moved until next_at.
+    const string PurgesStandingStill = "select purge_id::text from pulse.purges where next_at <= $2::timestamptz - interval '1 hour'";
+
+    // From the beginning to the deletion of its rows, an organization that is being purged and its purge are there together.
+    const string PurgesHalfBegun = """
+        select o.org_id::text from pulse.organizations o
+        where o.status = 'pending_deletion' and o.purge_started_at is not null and not exists (
+            select from pulse.purges p where p.org_id = o.org_id and p.purge_id = o.deletion_id and p.step <> 'certify')
+        union all
+        select p.org_id::text from pulse.purges p
+        where p.step <> 'certify' and not exists (select from pulse.organizations o where o.org_id = p.org_id and o.purge_started_at is not null)
+        """;
+
     public static readonly IReadOnlyList<Invariant> All =
     [
         new("unfinished_signups", "every acknowledged signup has ended", UnfinishedSignups,
@@ -283,6 +300,12 @@ static class InvariantTable
             "Is a worker running? Its log says which organization it can't compute. Readers go by the timeline meanwhile."),
         new("access_without_right", "an expired or suspended tenant can do nothing", AccessWithoutRight,
             "Set next_boundary_at of these organizations to the past: the sweep computes them again. Find what wrote it."),
+        new("tombstones_of_the_living", "what has a tombstone is gone", TombstonesOfTheLiving,
+            "Somebody put rows of a purged organization back, from a backup perhaps: they have to go again."),
+        new("purges_standing_still", "every purge that has begun is driven on", PurgesStandingStill,
+            "Is a worker running, and what is in purges_error and hooks_error? pulse.purges.waiting says what a purge waits for."),
+        new("purges_half_begun", "an organization is being purged exactly when there is a purge of it", PurgesHalfBegun,
+            "Something other than Pulse wrote them: compare with the audit log, and with a backup."),
         new("billing_of_nobody", "every linked customer and every override belongs to an organization with a billing state", BillingOfNobody,
             "Something other than Pulse wrote or deleted rows: compare with a backup."),
         new("hook_calls_behind", "every call of the platform's hook is on its way, by a message or a timer", HookCallsBehind,

@@ -22,6 +22,8 @@ sealed class LifecycleMeter
     public void Moved(string from, string to, TimeSpan took)
     {
         _transitions.Add(1, new KeyValuePair<string, object?>("from_status", from), new KeyValuePair<string, object?>("to_status", to));
-        _seconds.Record(Math.Max(0, took.TotalSeconds));
+        // A purge takes as long as what is outside of Pulse: it is no command that somebody waits for.
+        if (to != "purged")
+            _seconds.Record(Math.Max(0, took.TotalSeconds));
     }
 }

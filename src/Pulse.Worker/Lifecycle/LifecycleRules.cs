@@ -28,7 +28,14 @@ static class LifecycleRules
         _ => To(org with { Status = "active", SuspendedAt = null, SuspendReason = null }),
     };
 
-    public static Transition SoftDelete(Organization org, int retentionDays, DateTimeOffset now) => org switch
+    /// <param name="org">The organization.</param>
+    /// <param name="retentionDays">Whole days.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="deletionId">The id of this deletion.</param>
+    /// <param name="exportWaived">It may be purged without an export.</param>
+    /// <param name="from">What the retention is counted from; null: now. See <see cref="ReaperRules.RetentionFrom"/>.</param>
+    public static Transition SoftDelete(
+        Organization org, int retentionDays, DateTimeOffset now, Guid? deletionId = null, bool exportWaived = false, DateTimeOffset? from = null) => org switch
     {
         { IsDefault: true } => DefaultStays,
         { Status: "pending_deletion" } => Conflict("already_pending_deletion", "It is deleted already."),
@@ -41,7 +48,9 @@ static class LifecycleRules
             StatusBeforeDeletion = org.Status,
             DeletionRequestedAt = now,
             RetentionDays = retentionDays,
-            PurgeAfter = now + TimeSpan.FromDays(retentionDays),
+            PurgeAfter = (from ?? now) + TimeSpan.FromDays(retentionDays),
+            DeletionId = deletionId,
+            ExportWaived = exportWaived,
         }),
     };
 
@@ -57,6 +66,8 @@ static class LifecycleRules
             DeletionRequestedAt = null,
             RetentionDays = null,
             PurgeAfter = null,
+            DeletionId = null,
+            ExportWaived = false,
         }),
     };
 

@@ -8,7 +8,15 @@ static class LifecycleSlice
 {
     public static void Add(IBusRegistrationConfigurator bus, Settings settings)
     {
+        bus.AddSingleton(ReaperOptions.Read(settings));
+        bus.AddSingleton<LifecycleCommands>();
+        bus.AddSingleton<Reaper>();
+        bus.AddSingleton<Purge>();
+        bus.AddSingleton<ReaperReadings>();
+        bus.AddSingleton<PurgeMeter>();
+        bus.AddHostedService<ReaperSweep>();
         bus.AddSingleton<LifecycleMeter>();
+        bus.AddPulseMetrics(Purges);
         bus.AddPulseMetrics(metrics => metrics
             .Activate<LifecycleMeter>()
             .AllowLabelValues(LifecycleMeter.Transitions, "from_status", LifecycleMeter.Statuses)
@@ -22,5 +30,16 @@ static class LifecycleSlice
             .Expect(LifecycleMeter.Transitions, ("from_status", "pending_deletion"), ("to_status", "purged")));
         bus.AddConsumer<LifecycleConsumer>().Endpoint(endpoint => endpoint.Name = LifecycleConsumer.EndpointName);
         bus.AddConsumer<LifecycleMetricsConsumer>().Endpoint(endpoint => endpoint.Name = LifecycleMetricsConsumer.EndpointName);
+        bus.AddConsumer<PurgeConsumer>().Endpoint(endpoint => endpoint.Name = PurgeConsumer.EndpointName);
+    }
+
+    static void Purges(MetricsOptions metrics)
+    {
+        metrics.Activate<PurgeMeter>()
+            .AllowLabelValues(PurgeMeter.Purges, "outcome", PurgeMeter.Outcomes)
+            .AllowLabelValues(PurgeMeter.Pending, "state", PurgeMeter.States)
+            .AllowLabelValues(PurgeMeter.ReaperStopped, "reason", PurgeMeter.Reasons);
+        foreach (var outcome in PurgeMeter.Outcomes)
+            metrics.Expect(PurgeMeter.Purges, ("outcome", outcome));
     }
 }

@@ -15,9 +15,9 @@ static class LifecycleTable
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     };
 
-    const string LockSql = """
+    internal const string LockSql = """
         select is_default, status, suspended_at, suspend_reason, deletion_requested_at, retention_days, purge_after, status_before_deletion,
-            purge_started_at, legal_hold_at, legal_hold_reason, legal_hold_by
+            purge_started_at, legal_hold_at, legal_hold_reason, legal_hold_by, deletion_id, export_waived
         from pulse.organizations where org_id = $1 for update
         """;
 
@@ -29,7 +29,7 @@ static class LifecycleTable
             async (row, cancellation) => await row.ReadAsync(cancellation) ? Read(orgId, row) : null,
             cancellationToken);
 
-    static Organization Read(Guid orgId, NpgsqlDataReader row)
+    internal static Organization Read(Guid orgId, NpgsqlDataReader row)
     {
         return new Organization
         {
@@ -46,6 +46,8 @@ static class LifecycleTable
             LegalHoldAt = Time(9),
             LegalHoldReason = Text(10),
             LegalHoldBy = Text(11),
+            DeletionId = row.IsDBNull(12) ? null : row.GetGuid(12),
+            ExportWaived = row.GetBoolean(13),
         };
 
         DateTimeOffset? Time(int column) => row.IsDBNull(column) ? null : new DateTimeOffset(row.GetDateTime(column), TimeSpan.Zero);
@@ -56,7 +58,7 @@ static class LifecycleTable
     const string UpdateSql = """
         update pulse.organizations
         set status = $2, suspended_at = $3, suspend_reason = $4, deletion_requested_at = $5, retention_days = $6, purge_after = $7,
-            status_before_deletion = $8, legal_hold_at = $9, legal_hold_reason = $10, legal_hold_by = $11
+            status_before_deletion = $8, legal_hold_at = $9, legal_hold_reason = $10, legal_hold_by = $11, deletion_id = $12, export_waived = $13
         where org_id = $1
         """;
 
@@ -81,28 +83,32 @@ static class LifecycleTable
                 Time(after.LegalHoldAt),
                 Text(after.LegalHoldReason),
                 Text(after.LegalHoldBy),
+                new NpgsqlParameter { Value = (object?)after.DeletionId ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid },
+                new NpgsqlParameter<bool> { TypedValue = after.ExportWaived },
             },
         });
-        // Last: it holds the one lock of the audit log.
-        transaction.Defer(new NpgsqlBatchCommand(AuditSql)
-        {
-            Parameters =
-            {
-                new NpgsqlParameter<DateTime> { TypedValue = now.UtcDateTime },
-                new NpgsqlParameter<string> { TypedValue = actor },
-                new NpgsqlParameter<string> { TypedValue = action },
-                new NpgsqlParameter<Guid> { TypedValue = after.OrgId },
-                Describe(before),
-                Describe(after),
-                Text(cause),
-            },
-        });
+        transaction.Defer(Audit(now, actor, action, after.OrgId, ToJson(before), ToJson(after), cause));
     }
+
+    /// <summary>An entry of the audit log. Last in its transaction: it holds the one lock of the log.</summary>
+    public static NpgsqlBatchCommand Audit(DateTimeOffset now, string actor, string action, Guid? orgId, string? before, string? after, string cause) => new(AuditSql)
+    {
+        Parameters =
+        {
+            new NpgsqlParameter<DateTime> { TypedValue = now.UtcDateTime },
+            new NpgsqlParameter<string> { TypedValue = actor },
+            new NpgsqlParameter<string> { TypedValue = action },
+            new NpgsqlParameter { Value = (object?)orgId ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid },
+            Jsonb(before),
+            Jsonb(after),
+            Text(cause),
+        },
+    };
 
     /// <summary>The lifecycle's part of an organization, as operations and the audit log have it.</summary>
     public static string ToJson(Organization organization) => JsonSerializer.Serialize(LifecycleState.Of(organization), Json);
 
-    static NpgsqlParameter Describe(Organization organization) => new() { Value = ToJson(organization), NpgsqlDbType = NpgsqlDbType.Jsonb };
+    static NpgsqlParameter Jsonb(string? json) => new() { Value = (object?)json ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Jsonb };
 
     static NpgsqlParameter Time(DateTimeOffset? time) => new()
     {
@@ -122,6 +128,9 @@ sealed record LifecycleState
     public DateTimeOffset? DeletionRequestedAt { get; init; }
     public int? RetentionDays { get; init; }
     public DateTimeOffset? PurgeAfter { get; init; }
+
+    /// <summary>True: it is purged without an export.</summary>
+    public bool? ExportWaived { get; init; }
     public DateTimeOffset? LegalHoldAt { get; init; }
     public string? LegalHoldReason { get; init; }
 
@@ -133,6 +142,7 @@ sealed record LifecycleState
         DeletionRequestedAt = organization.DeletionRequestedAt,
         RetentionDays = organization.RetentionDays,
         PurgeAfter = organization.PurgeAfter,
+        ExportWaived = organization.ExportWaived ? true : null,
         LegalHoldAt = organization.LegalHoldAt,
         LegalHoldReason = organization.LegalHoldReason,
     };

@@ -13,6 +13,12 @@ sealed record Organization
     public DateTimeOffset? DeletionRequestedAt { get; init; }
     public int? RetentionDays { get; init; }
     public DateTimeOffset? PurgeAfter { get; init; }
+
+    /// <summary>Which of its deletions it is: the operation that asked for it.</summary>
+    public Guid? DeletionId { get; init; }
+
+    /// <summary>It may be purged without an export.</summary>
+    public bool ExportWaived { get; init; }
     public string? StatusBeforeDeletion { get; init; }
     public DateTimeOffset? PurgeStartedAt { get; init; }
     public DateTimeOffset? LegalHoldAt { get; init; }

@@ -19,9 +19,14 @@ static class OperationTable
                 : throw new OperationMissingException(operationId),
             cancellationToken);
 
+    // One that came too late for its organization keeps nothing of it: the purge has looked for what was left already.
     const string CompleteSql = """
-        update pulse.operations
-        set status = $2, problem_status = $3, problem_code = $4, problem_detail = $5, result = $6, completed_at = $7
+        update pulse.operations o
+        set status = $2, problem_status = $3, problem_code = $4, problem_detail = $5, result = $6, completed_at = $7,
+            org_id = case when gone then null else o.org_id end, request = case when gone then '{}' else o.request end
+        from (select $3 = 404 and exists (
+                select from pulse.operations late where late.operation_id = $1 and late.org_id is not null
+                and not exists (select from pulse.organizations org where org.org_id = late.org_id)) as gone) as late
         where operation_id = $1
         """;
 

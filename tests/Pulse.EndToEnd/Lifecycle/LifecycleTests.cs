@@ -1,4 +1,5 @@
 using System.Net;
+using System.Security.Cryptography;
 using System.Text.Json;
 using Npgsql;
 using Pulse.EndToEnd.Processes;
@@ -115,6 +116,59 @@ public sealed class LifecycleTests(RunningPulse pulse) : RunningPulseTests(pulse
         Assert.All(answers, answer => Assert.Equal(HttpStatusCode.OK, answer.StatusCode));
         Assert.Single((await Task.WhenAll(answers.Select(JsonAsync))).Select(answer => answer.GetRawText()).Distinct());
         Assert.Single(await AuditAsync(org));
+    }
+
+    [Fact]
+    public async Task When_the_retention_is_over_it_is_purged_with_a_certificate_and_only_that_and_the_audit_are_left()
+    {
+        var signup = Some.Signup;
+        var org = (await Pulse.EndsAsync(await Pulse.AcceptedAsync(signup), "provisioned"))!.Value;
+        var before = await MetricAsync("pending_deletion", "purged");
+        await DoAsync(org, "soft-delete", HttpStatusCode.OK, """{"retention_days":1}""");
+        await Pulse.ClockAsync("+25h");
+        try
+        {
+            // Other tests leave deleted organizations behind: they may be too many to go unasked.
+            await Eventually.Until(async () => await PurgesAsync(org) || await ConfirmAsync(), TimeSpan.FromSeconds(30), "the purge began");
+            JsonElement certificate = default;
+            await Eventually.Until(
+                async () =>
+                {
+                    using var answer = await Pulse.SendAsync("GET", $"/api/admin/orgs/{org}/certificate");
+                    certificate = await JsonAsync(answer);
+                    return answer.StatusCode == HttpStatusCode.OK;
+                },
+                TimeSpan.FromSeconds(60), "it has a certificate");
+
+            Assert.Equal(0, certificate.GetProperty("residue").GetProperty("rows_found").GetInt32());
+            var file = Directory.GetFiles(Path.Combine(Pulse.State, "exports"), $"{org}.*.json").Single();
+            Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(await File.ReadAllBytesAsync(file))), Text(certificate.GetProperty("export"), "sha256"));
+            Assert.Equal(0L, await Pulse.AskAsync<long>("select count(*) from pulse.residue(array[$1], array[$2])", org, signup.Email!));
+            using (var gone = await Pulse.SendAsync("GET", $"/api/admin/orgs/{org}"))
+                Assert.Equal(HttpStatusCode.NotFound, gone.StatusCode);
+            Assert.Equal(
+                ["organization_purged", "organization_rows_deleted", "tenant_deprovisioned", "organization_exported", "purge_started", "organization_deleted"],
+                (await AuditAsync(org)).Select(entry => Text(entry, "action")));
+            await Eventually.Until(async () => await MetricAsync("pending_deletion", "purged") >= before + 1, TimeSpan.FromSeconds(10), "the purge is counted");
+            Assert.True(await Pulse.MetricAsync(Pulse.Worker, "pulse_hosted_purges_total{outcome=\"purged\"}") >= 1);
+            await Pulse.ScriptAsync("audit", "verify");
+        }
+        finally
+        {
+            await Pulse.ClockAsync("reset");
+        }
+    }
+
+    async Task<bool> PurgesAsync(Guid org) => await Pulse.AskAsync<bool>("select exists (select from pulse.purges where org_id = $1) or exists (select from pulse.tombstones where org_id = $1)", org);
+
+    async Task<bool> ConfirmAsync()
+    {
+        using var listed = await Pulse.SendAsync("POST", "/api/admin/reaper/dry-run");
+        var list = await JsonAsync(listed);
+        if (list.GetProperty("count").GetInt32() == 0)
+            return false;
+        using var confirmed = await Pulse.SendAsync("POST", "/api/admin/reaper/confirm", $$"""{"hash":"{{Text(list, "hash")}}"}""");
+        return false;
     }
 
     async Task<Guid> TenantAsync() => (await Pulse.EndsAsync(await Pulse.AcceptedAsync(Some.Signup), "provisioned"))!.Value;

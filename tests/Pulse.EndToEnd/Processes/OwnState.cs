@@ -10,6 +10,9 @@ sealed class OwnState
     readonly string _directory = Directory.CreateTempSubdirectory("pulse-state-").FullName;
     Dictionary<string, string> _env = [];
 
+    /// <summary>Where it is.</summary>
+    public string Folder => _directory;
+
     /// <summary>A value of the directory's <c>env</c>.</summary>
     public string this[string name] => _env[name];
 

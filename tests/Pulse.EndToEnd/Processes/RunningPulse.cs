@@ -23,6 +23,9 @@ public sealed class RunningPulse : IAsyncLifetime
     public Uri Ingress => new(_state["PULSE_INGRESS_URL"]);
     public Uri Worker => new(_state["PULSE_WORKER_URL"]);
 
+    /// <summary>Its state directory.</summary>
+    public string State => _state.Folder;
+
     /// <summary>A variable of the running processes.</summary>
     public string this[string name] => _state[name];
 

@@ -55,7 +55,8 @@ static class SubscriptionRoutes
     static JsonObject Update(ApiCall call)
     {
         var (account, parameters) = (call.Account, call.Parameters);
-        account.Subscriptions.Get(call.Id, "subscription");
+        if (account.Subscriptions.Get(call.Id, "subscription").HasEnded && parameters.Flag("cancel_at_period_end") is not null)
+            throw StripeException.Invalid("A canceled subscription can only update its cancellation_details and metadata.", "cancel_at_period_end");
         if (parameters.Flag("cancel_at_period_end") is { } cancel)
             account.CancelAtPeriodEnd(call.Id, cancel);
         if (parameters.Has("cancel_at"))

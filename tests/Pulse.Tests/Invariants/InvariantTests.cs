@@ -137,6 +137,13 @@ public sealed partial class InvariantTests : IAsyncLifetime
             (Timeline(Segment("expired", "2026-01-02", capabilities: "\"x\"")), Org),
             (Timeline(Segment("active", "2026-01-02"), Segment("suspended", "2126-01-01", capabilities: "\"x\"")), Org),
         ],
+        ["tombstones_of_the_living"] = [($"insert into pulse.tombstones values ('{Org}', gen_random_uuid(), array[]::bytea[], now(), now(), now(), false, null, null, '{{}}', 1, 0, 1)", Org)],
+        ["purges_standing_still"] = [($"insert into pulse.purges (purge_id, org_id, step, requested_at, started_at, approved, export_waived, next_at) values ('{Other}', '{Other}', 'certify', now(), now(), false, false, now() - interval '2 hours')", Other)],
+        ["purges_half_begun"] =
+        [
+            ($"update pulse.organizations set status = 'pending_deletion', purge_started_at = now() where org_id = '{Org}'", Org),
+            ($"insert into pulse.purges (purge_id, org_id, step, requested_at, started_at, approved, export_waived, next_at) values ('{Other}', '{Org}', 'rows', now(), now(), false, false, now())", Org),
+        ],
         ["billing_of_nobody"] =
         [
             ($"alter table pulse.stripe_customers drop constraint stripe_customers_org_id_fkey; insert into pulse.stripe_customers (customer_id, org_id, created_at) values ('cus_1', '{Other}', now())", Other),

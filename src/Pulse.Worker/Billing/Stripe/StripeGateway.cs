@@ -13,7 +13,7 @@ sealed record StripeCustomer(Canonical Canonical, LinkClaims Claims);
 /// <param name="ClientReferences"><c>client_reference_id</c> of its completed checkout sessions.</param>
 sealed record LinkClaims(IReadOnlyList<string> Metadata, IReadOnlyList<string> ClientReferences);
 
-/// <summary>The few read-only calls of Stripe's API that Pulse makes. Stands where Stripe.net would.</summary>
+/// <summary>The few calls of Stripe's API that Pulse makes; all but one only read. Stands where Stripe.net would.</summary>
 /// <remarks>Whatever Stripe or the network does is a return value. The key is in the header and nowhere else.</remarks>
 sealed partial class StripeGateway : IDisposable
 {
@@ -138,6 +138,30 @@ sealed partial class StripeGateway : IDisposable
             : page.As<(IReadOnlyList<string>, string?)>();
     }
 
+    /// <summary>A customer's subscriptions as they are now, every page. Waits for its turn.</summary>
+    public async Task<StripeAnswer<List<StripeSubscription>>> SubscriptionsAsync(string customerId, CancellationToken cancellationToken) =>
+        await ListAsync($"/v1/subscriptions?customer={Uri.EscapeDataString(customerId)}&status=all", StripeJson.Subscription, cancellationToken, firstIsFree: false);
+
+    /// <summary>Ends a subscription with its period, or takes that back. The one call that changes something at Stripe. Waits for its turn.</summary>
+    /// <param name="subscriptionId">Stripe's id of it.</param>
+    /// <param name="cancel">False: it goes on.</param>
+    /// <param name="key">The idempotency key: the same for the same wish, however often it is told.</param>
+    /// <param name="cancellationToken">Ends the waiting.</param>
+    public async Task<StripeAnswer<JsonDocument>> CancelAtPeriodEndAsync(string subscriptionId, bool cancel, string key, CancellationToken cancellationToken)
+    {
+        if (!await _rate.WaitAsync(cancellationToken))
+            return new(StripeResult.RateLimited, Reason: "not our turn");
+
+        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri($"/v1/subscriptions/{Uri.EscapeDataString(subscriptionId)}", UriKind.Relative))
+        {
+            Content = new FormUrlEncodedContent([KeyValuePair.Create("cancel_at_period_end", cancel ? "true" : "false")]),
+        };
+        request.Headers.TryAddWithoutValidation("Idempotency-Key", key);
+        var answer = await SendAsync(request, cancellationToken);
+        answer.Value?.Dispose();
+        return answer with { Value = null };
+    }
+
     public void Dispose() => _http.Dispose();
 
     sealed record Page<T>(List<T> Items, string? LastId, bool More);
@@ -205,12 +229,18 @@ sealed partial class StripeGateway : IDisposable
 
     async Task<StripeAnswer<JsonDocument>> GetAsync(string path, CancellationToken cancellationToken)
     {
+        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(path, UriKind.Relative));
+        return await SendAsync(request, cancellationToken);
+    }
+
+    async Task<StripeAnswer<JsonDocument>> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+    {
         if (_options.Key is null)
             return new(StripeResult.Refused, Reason: "PULSE_STRIPE_API_KEY is not set");
 
         try
         {
-            using var response = await _http.GetAsync(new Uri(path, UriKind.Relative), cancellationToken);
+            using var response = await _http.SendAsync(request, cancellationToken);
             if (response.StatusCode is HttpStatusCode.OK)
             {
                 await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
