@@ -179,7 +179,10 @@ public sealed class HookedPulse : IAsyncLifetime
             {
                 report = await Doctor.ExamineAsync(_postgres.Worker, [_broker.Address], new InvariantScope
                 {
-                    Now = DateTimeOffset.UtcNow, UnfinishedAfter = TimeSpan.Zero, OutboxAfter = TimeSpan.Zero, InboxKept = TimeSpan.FromDays(44),
+                    Now = DateTimeOffset.UtcNow,
+                    UnfinishedAfter = TimeSpan.Zero,
+                    OutboxAfter = TimeSpan.Zero,
+                    InboxKept = TimeSpan.FromDays(44),
                 });
                 return report.Healthy && report.Queues.All(queue => queue.Value == 0);
             },
