@@ -227,25 +227,46 @@ sealed record NewHookCall
 
     public static NewHookCall ForProvision(Guid orgId, Guid signupId, DateTimeOffset deadline, DateTimeOffset now) => new()
     {
-        CallId = Of(orgId, HookCall.Provision), Type = HookCall.Provision, OrgId = orgId, SignupId = signupId, NextAt = now, Deadline = deadline, CreatedAt = now,
+        CallId = Of(orgId, HookCall.Provision),
+        Type = HookCall.Provision,
+        OrgId = orgId,
+        SignupId = signupId,
+        NextAt = now,
+        Deadline = deadline,
+        CreatedAt = now,
     };
 
     /// <summary>Takes back what a signup left behind.</summary>
     public static NewHookCall ForOrphan(Guid orgId, Guid signupId, DateTimeOffset notBefore, DateTimeOffset now) => new()
     {
-        CallId = Of(orgId, HookCall.Deprovision), Type = HookCall.Deprovision, OrgId = orgId, SignupId = signupId, NextAt = notBefore, CreatedAt = now,
+        CallId = Of(orgId, HookCall.Deprovision),
+        Type = HookCall.Deprovision,
+        OrgId = orgId,
+        SignupId = signupId,
+        NextAt = notBefore,
+        CreatedAt = now,
     };
 
     public static NewHookCall ForPurge(Guid orgId, Guid purgeId, DateTimeOffset now) => new()
     {
-        CallId = Of(purgeId, HookCall.Deprovision), Type = HookCall.Deprovision, OrgId = orgId, PurgeId = purgeId, NextAt = now, CreatedAt = now,
+        CallId = Of(purgeId, HookCall.Deprovision),
+        Type = HookCall.Deprovision,
+        OrgId = orgId,
+        PurgeId = purgeId,
+        NextAt = now,
+        CreatedAt = now,
     };
 
     /// <summary>Begins a deprovision anew that the platform says has failed: under a key of its own, or it would be told again what it was told.</summary>
     public static NewHookCall After(HookCall failed, DateTimeOffset notBefore, DateTimeOffset now) => new()
     {
         CallId = StepId.Of(failed.CallId, "hook-again"),
-        Type = failed.Type, OrgId = failed.OrgId, SignupId = failed.SignupId, PurgeId = failed.PurgeId, NextAt = notBefore, CreatedAt = now,
+        Type = failed.Type,
+        OrgId = failed.OrgId,
+        SignupId = failed.SignupId,
+        PurgeId = failed.PurgeId,
+        NextAt = notBefore,
+        CreatedAt = now,
         Attempts = failed.Attempts,
     };
 

@@ -133,7 +133,9 @@ static class ProvisioningSteps
         where T : class =>
         binder.Publish(context => new CallProvisionHook
         {
-            SignupId = context.Saga.CorrelationId, OrgId = context.Saga.FutureOrgId(), Deadline = context.Saga.HookDeadline!.Value,
+            SignupId = context.Saga.CorrelationId,
+            OrgId = context.Saga.FutureOrgId(),
+            Deadline = context.Saga.HookDeadline!.Value,
         });
 
     static EventActivityBinder<ProvisioningState, T> UndoHook<T>(this EventActivityBinder<ProvisioningState, T> binder)

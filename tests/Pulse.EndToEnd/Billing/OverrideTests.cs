@@ -80,9 +80,11 @@ public sealed class OverrideTests : IClassFixture<Bed>, IAsyncLifetime
         var org = await OrgAsync();
         var first = await SetAsync(org, """{"effect":"deny"}""");
         var outcome = await OutcomeTextAsync(first.Id);
+        var before = await ConsumedAsync();
         await PublishAsync(new SetBillingState { OperationId = first.Id, OrgId = org });
         await PublishAsync(new SetBillingState { OperationId = first.Id, OrgId = org });
-        await ConsumedAsync();
+        // Each of them, and not by way of the dead letters.
+        await Eventually.Until(async () => await ConsumedAsync() == before + 2, TimeSpan.FromSeconds(30), "the commands were consumed");
 
         Assert.Equal(outcome, await OutcomeTextAsync(first.Id));
         Assert.Equal(1L, await OverridesAsync(org));
@@ -249,10 +251,7 @@ public sealed class OverrideTests : IClassFixture<Bed>, IAsyncLifetime
         await batch.ExecuteNonQueryAsync();
     }
 
-    Task ConsumedAsync() => Eventually.Until(
-        async () => await _bed.OutboxAsync() == 0 && await _bed.Broker.ReadyAsync("billing-commands") == 0
-            && await _bed.Postgres.AskAsync<long>("select count(*) from messaging.inbox where consumer_id = 'billing-commands'") >= 3,
-        TimeSpan.FromSeconds(30), "the commands were consumed");
+    Task<long> ConsumedAsync() => _bed.Postgres.AskAsync<long>("select count(*) from messaging.inbox where consumer_id = 'billing-commands'");
 
     async Task<Guid> OrgAsync()
     {

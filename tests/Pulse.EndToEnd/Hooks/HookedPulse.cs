@@ -56,7 +56,7 @@ public sealed class HookedPulse : IAsyncLifetime
             ["PULSE_PROVISION_HOOK_SECRET"] = $"{HookReceiver.NewSecret()} {secret}",
             ["PULSE_HOOK_ALLOW_PRIVATE"] = "true",
             ["PULSE_PUBLIC_URL"] = _ingress.Url.AbsoluteUri,
-            ["PULSE_HOOK_TIMEOUT_SECONDS"] = "1",
+            ["PULSE_HOOK_TIMEOUT_SECONDS"] = "2",
             ["PULSE_HOOK_ATTEMPTS"] = "3",
             ["PULSE_HOOK_DEADLINE_SECONDS"] = "20",
             // Nobody's: a proxy of the environment is not asked.
@@ -179,7 +179,10 @@ public sealed class HookedPulse : IAsyncLifetime
             {
                 report = await Doctor.ExamineAsync(_postgres.Worker, [_broker.Address], new InvariantScope
                 {
-                    Now = DateTimeOffset.UtcNow, UnfinishedAfter = TimeSpan.Zero, OutboxAfter = TimeSpan.Zero, InboxKept = TimeSpan.FromDays(44),
+                    Now = DateTimeOffset.UtcNow,
+                    UnfinishedAfter = TimeSpan.Zero,
+                    OutboxAfter = TimeSpan.Zero,
+                    InboxKept = TimeSpan.FromDays(44),
                 });
                 return report.Healthy && report.Queues.All(queue => queue.Value == 0);
             },

@@ -54,8 +54,13 @@ public sealed class SampleTests
     static HookClient Client(Uri url, string secret) => new(
         new HookOptions
         {
-            Url = new Uri(url, "/hooks/pulse"), Secrets = [HookSignature.ReadSecret(secret)!], AllowPrivate = true, PublicUrl = null,
-            Timeout = TimeSpan.FromSeconds(10), Attempts = 1, Deadline = TimeSpan.FromMinutes(1),
+            Url = new Uri(url, "/hooks/pulse"),
+            Secrets = [HookSignature.ReadSecret(secret)!],
+            AllowPrivate = true,
+            PublicUrl = null,
+            Timeout = TimeSpan.FromSeconds(10),
+            Attempts = 1,
+            Deadline = TimeSpan.FromMinutes(1),
         },
         TimeProvider.System);
 

@@ -42,7 +42,8 @@ sealed class HookBed(TestPostgres postgres, HookReceiver receiver, TestIngress i
         Secrets = [.. new[] { newSecret, secret }.OfType<string>().Select(text => HookSignature.ReadSecret(text)!)],
         AllowPrivate = true,
         PublicUrl = callback ? ingress.Http.BaseAddress : null,
-        Timeout = TimeSpan.FromSeconds(1),
+        // A machine that is busy answers late, too.
+        Timeout = TimeSpan.FromSeconds(3),
         Attempts = 4,
         Deadline = TimeSpan.FromMinutes(15),
     };

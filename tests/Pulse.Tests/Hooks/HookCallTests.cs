@@ -182,7 +182,13 @@ public sealed class HookCallTests : IClassFixture<TestPostgres>, IAsyncLifetime
 
         await _bed.DrainAsync(_bed.Worker(new HookOptions
         {
-            Url = null, Secrets = [], AllowPrivate = false, PublicUrl = null, Timeout = TimeSpan.FromSeconds(1), Attempts = 1, Deadline = TimeSpan.FromSeconds(10),
+            Url = null,
+            Secrets = [],
+            AllowPrivate = false,
+            PublicUrl = null,
+            Timeout = TimeSpan.FromSeconds(1),
+            Attempts = 1,
+            Deadline = TimeSpan.FromSeconds(10),
         }));
 
         Assert.Equal(("succeeded", "succeeded"), (await StatusAsync(provision.CallId), await StatusAsync(purge.CallId)));

@@ -17,8 +17,13 @@ public sealed class HookClientTests : IAsyncLifetime
 
     HookOptions Options(Uri? url = null, bool allowPrivate = true, double seconds = 5, params string[] more) => new()
     {
-        Url = url ?? _receiver.Url, Secrets = [.. more.Append(_secret).Select(secret => HookSignature.ReadSecret(secret)!)], AllowPrivate = allowPrivate, PublicUrl = null,
-        Timeout = TimeSpan.FromSeconds(seconds), Attempts = 3, Deadline = TimeSpan.FromMinutes(1),
+        Url = url ?? _receiver.Url,
+        Secrets = [.. more.Append(_secret).Select(secret => HookSignature.ReadSecret(secret)!)],
+        AllowPrivate = allowPrivate,
+        PublicUrl = null,
+        Timeout = TimeSpan.FromSeconds(seconds),
+        Attempts = 3,
+        Deadline = TimeSpan.FromMinutes(1),
     };
 
     static async Task<HookAnswer> PostAsync(HookOptions options)

@@ -13,14 +13,29 @@ public sealed class HookRulesTests
 
     static HookOptions OptionsWith(Uri? publicUrl) => new()
     {
-        Url = new Uri("https://platform.example.org"), Secrets = [new byte[24]], AllowPrivate = false, PublicUrl = publicUrl,
-        Timeout = TimeSpan.FromSeconds(10), Attempts = 8, Deadline = TimeSpan.FromMinutes(15),
+        Url = new Uri("https://platform.example.org"),
+        Secrets = [new byte[24]],
+        AllowPrivate = false,
+        PublicUrl = publicUrl,
+        Timeout = TimeSpan.FromSeconds(10),
+        Attempts = 8,
+        Deadline = TimeSpan.FromMinutes(15),
     };
 
     static HookCall Call(string type, int attempts = 1, int unknown = 1) => new()
     {
-        CallId = Guid.CreateVersion7(Now), Type = type, OrgId = Guid.CreateVersion7(Now), SignupId = Guid.CreateVersion7(Now), Status = "pending", Fence = 1,
-        Attempts = attempts, Unknown = unknown, NextAt = Now, Deadline = type == HookCall.Provision ? Now + Options.Deadline : null, Seed = [], CreatedAt = Now,
+        CallId = Guid.CreateVersion7(Now),
+        Type = type,
+        OrgId = Guid.CreateVersion7(Now),
+        SignupId = Guid.CreateVersion7(Now),
+        Status = "pending",
+        Fence = 1,
+        Attempts = attempts,
+        Unknown = unknown,
+        NextAt = Now,
+        Deadline = type == HookCall.Provision ? Now + Options.Deadline : null,
+        Seed = [],
+        CreatedAt = Now,
     };
 
     [Theory]
