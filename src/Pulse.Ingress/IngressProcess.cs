@@ -1,6 +1,7 @@
 using System.Text;
 using Pulse.Hosting;
 using Pulse.Ingress.Admin;
+using Pulse.Ingress.Authz;
 using Pulse.Ingress.Billing;
 using Pulse.Ingress.Entitlements;
 using Pulse.Ingress.Http;
@@ -43,6 +44,8 @@ public static class IngressProcess
         services.AddBilling();
         services.AddEntitlements(settings);
         services.AddStripeWebhooks(settings);
+        services.AddAuthz(settings);
+        services.AddEvaluation();
         services.AddPulseMetrics();
 
         var hosted = settings.Flag("PULSE_HOSTED_MODE", otherwise: false);
@@ -71,6 +74,8 @@ public static class IngressProcess
             app.MapBilling();
             app.MapEntitlements();
             app.MapStripeWebhooks();
+            app.MapAuthz();
+            app.MapEvaluation();
         }
 
         return app;
