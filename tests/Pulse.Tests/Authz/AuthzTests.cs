@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Pulse.Entitlements;
 using Pulse.Hosting;
@@ -136,6 +137,30 @@ public sealed class AuthzTests(TestPostgres postgres) : AuthzBed(postgres)
         // A hundred queries a second, however many ids; and none at all for those that are remembered.
         Assert.InRange(reader.Queries - before, 1, 20 + (long)(System.Diagnostics.Stopwatch.GetElapsedTime(since).TotalSeconds * 100));
         Assert.Equal(0, Proxied.Services.GetRequiredService<OrgRateLimit>().Count);
+    }
+
+    [Fact]
+    public async Task A_request_that_may_pass_costs_the_collector_nothing()
+    {
+        var org = await SubscriberAsync("export");
+        await Allows(await AskAsync(org, "export"));
+        var gate = Proxied.Services.GetRequiredService<AuthzGate>();
+        var context = new DefaultHttpContext();
+        context.Request.Headers["X-Pulse-Authz-Key"] = Key;
+        context.Request.Headers["X-Pulse-Org-Id"] = org.ToString();
+        context.Request.Headers["X-Pulse-Capability"] = "export";
+        Ask(500);
+
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Ask(1000);
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        Assert.Equal(204, context.Response.StatusCode);
+
+        void Ask(int count)
+        {
+            for (var i = 0; i < count; i++)
+                Assert.True(gate.AnswerAsync(context).IsCompletedSuccessfully);
+        }
     }
 
     [Fact]
