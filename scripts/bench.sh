@@ -11,7 +11,7 @@ benchmarks() {
 }
 
 command_bench() {
-  local argument was_running=false outcome=0
+  local argument was_running=false outcome=0 missing
   for argument in "$@"; do
     case $argument in
       --*) ;;
@@ -25,13 +25,14 @@ command_bench() {
 
   # The servers of the benchmarks are their own, whatever runs beside them: they are emptied and filled.
   unset PULSE_POSTGRES PULSE_POSTGRES_INGRESS PULSE_POSTGRES_ADMIN PULSE_RABBITMQ PULSE_RABBITMQ_MANAGEMENT \
-    PULSE_INGRESS_URL PULSE_WORKER_URL PULSE_STRIPE_URL PULSE_STRIPE_API_BASE PULSE_STRIPE_API_KEY PULSE_STRIPE_WEBHOOK_SECRET PULSE_PLANS_FILE
+    PULSE_INGRESS_URL PULSE_WORKER_URL PULSE_STRIPE_URL PULSE_STRIPE_API_BASE PULSE_STRIPE_API_KEY PULSE_STRIPE_WEBHOOK_SECRET PULSE_PLANS_FILE PULSE_AUTHZ_KEY
   STATE=$ROOT/.pulse/bench
   export PULSE_STATE=$STATE PULSE_ROOT=$ROOT
   # What is printed to the output are results only: --json may be read by a program.
   {
     lock_state
-    has_dotnet || install_or_tell dotnet
+    mapfile -t missing < <(missing dotnet wrk)
+    [ ${#missing[@]} -eq 0 ] || install_or_tell "${missing[@]}"
     unlock_state
     build || fail 'The build failed: nothing was measured.'
     [ ! -f "$STATE/env" ] || ! any_lives "${NAMES[@]}" || was_running=true

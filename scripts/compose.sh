@@ -18,7 +18,7 @@ compose_up() {
     sed 's/^/PULSE_COMPOSE_/' "$STATE/settings"
     # The double's, unless Stripe itself is meant.
     printf '%s\n' "PULSE_STRIPE_API_BASE=${PULSE_STRIPE_API_BASE:-http://stripe:8082}" "PULSE_STRIPE_API_KEY=$(stripe_key)" \
-      "PULSE_STRIPE_WEBHOOK_SECRET=$(webhook_secret)" "PULSE_PLANS_FILE=/pulse/plans.example.json"
+      "PULSE_STRIPE_WEBHOOK_SECRET=$(webhook_secret)" "PULSE_AUTHZ_KEY=$(authz_key)" "PULSE_PLANS_FILE=/pulse/plans.example.json"
   ) >"$STATE/compose.env"
 
   step 'Starting containers …'

@@ -11,6 +11,8 @@ missing() {
       dotnet) has_dotnet || say "$what" ;;
       postgres) postgres_bin >/dev/null || say "$what" ;;
       rabbitmq) rabbitmq_bin >/dev/null || say "$what" ;;
+      # Where packages put it is not in everybody's PATH.
+      nginx) command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || say "$what" ;;
       *) command -v "$what" >/dev/null || say "$what" ;;
     esac
   done

@@ -38,7 +38,11 @@ build() {
 stripe_key() { printf '%s' "${PULSE_STRIPE_API_KEY:-$(setting STRIPE_API_KEY)}"; }
 webhook_secret() { printf '%s' "${PULSE_STRIPE_WEBHOOK_SECRET:-$(setting STRIPE_WEBHOOK_SECRET)}"; }
 
-ensure_stripe_secrets() {
+# Made up here, too.
+authz_key() { printf '%s' "${PULSE_AUTHZ_KEY:-$(setting AUTHZ_KEY)}"; }
+
+ensure_secrets() {
+  [ -n "$(setting AUTHZ_KEY)" ] || set_setting AUTHZ_KEY "$(password)"
   [ -n "$(setting STRIPE_API_KEY)" ] || set_setting STRIPE_API_KEY "sk_test_$(password)"
   [ -n "$(setting STRIPE_WEBHOOK_SECRET)" ] || set_setting STRIPE_WEBHOOK_SECRET "whsec_$(password)"
 }
@@ -60,7 +64,7 @@ start_process() {
     worker) mapfile -t given < <(worker_environment) ;;
     ingress)
       given+=("PULSE_POSTGRES=$(postgres_uri pulse_ingress INGRESS_PASSWORD pulse)" "PULSE_INGRESS_URL=$(program_url ingress)"
-        "PULSE_STRIPE_WEBHOOK_SECRET=$(webhook_secret)") ;;
+        "PULSE_STRIPE_WEBHOOK_SECRET=$(webhook_secret)" "PULSE_AUTHZ_KEY=$(authz_key)") ;;
     stripe)
       folder=tests
       given+=("PULSE_STRIPE_URL=$(program_url stripe)" "PULSE_STRIPE_API_KEY=$(stripe_key)" "PULSE_STRIPE_WEBHOOK_SECRET=$(webhook_secret)"

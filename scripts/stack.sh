@@ -14,7 +14,7 @@ server_values() {
 
 process_values() {
   printf '%s\n' "PULSE_INGRESS_URL=$(program_url ingress)" "PULSE_WORKER_URL=$(program_url worker)" "PULSE_STRIPE_URL=$(program_url stripe)" \
-    "PULSE_STRIPE_API_KEY=$(stripe_key)" "PULSE_STRIPE_WEBHOOK_SECRET=$(webhook_secret)"
+    "PULSE_STRIPE_API_KEY=$(stripe_key)" "PULSE_STRIPE_WEBHOOK_SECRET=$(webhook_secret)" "PULSE_AUTHZ_KEY=$(authz_key)"
 }
 
 publish() {
@@ -56,7 +56,7 @@ choose_process_ports() {
   choose_port worker WORKER_PORT PULSE_WORKER_URL
   choose_port ingress INGRESS_PORT PULSE_INGRESS_URL
   choose_port stripe STRIPE_PORT PULSE_STRIPE_URL
-  ensure_stripe_secrets
+  ensure_secrets
 }
 
 start_servers() {

@@ -5,7 +5,7 @@ command_test() {
   local passed=0 failed=0 skipped=0 results missing
   # The servers of the tests are their own, whatever runs beside them.
   unset PULSE_POSTGRES PULSE_POSTGRES_INGRESS PULSE_POSTGRES_ADMIN PULSE_RABBITMQ PULSE_RABBITMQ_MANAGEMENT \
-    PULSE_INGRESS_URL PULSE_WORKER_URL PULSE_STRIPE_URL PULSE_STRIPE_API_BASE PULSE_STRIPE_API_KEY PULSE_STRIPE_WEBHOOK_SECRET PULSE_PLANS_FILE
+    PULSE_INGRESS_URL PULSE_WORKER_URL PULSE_STRIPE_URL PULSE_STRIPE_API_BASE PULSE_STRIPE_API_KEY PULSE_STRIPE_WEBHOOK_SECRET PULSE_PLANS_FILE PULSE_AUTHZ_KEY
   local table=''
   if [ "${1-}" = --nemesis ]; then
     [[ ${2-} =~ ^[1-9][0-9]{2,5}$ ]] || mistake 'test --nemesis takes a number of signups, 100 or more.'
@@ -21,8 +21,8 @@ command_test() {
   if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then set -- --filter "FullyQualifiedName~$1" "${@:2}"; fi
 
   lock_state
-  # node and npm: Stripe's own package judges signatures.
-  mapfile -t missing < <(missing dotnet node npm)
+  # node and npm: Stripe's own package judges signatures. nginx: deploy/nginx is tried with it.
+  mapfile -t missing < <(missing dotnet node npm nginx)
   [ ${#missing[@]} -eq 0 ] || install_or_tell "${missing[@]}"
   unlock_state
   results=$(mktemp -d)

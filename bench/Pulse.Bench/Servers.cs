@@ -37,6 +37,9 @@ sealed class Servers : IAsyncDisposable
     /// <summary>What the ingress believes Stripe to sign with.</summary>
     public string WebhookSecret => _env.GetValueOrDefault(SecretName, "whsec_bench");
 
+    /// <summary>What a proxy of the platform shows at /authz.</summary>
+    public string AuthzKey => this["PULSE_AUTHZ_KEY"];
+
     /// <summary>Where the database of the two processes is, as Npgsql has it.</summary>
     public string PulseAddress => PostgresAddress.Parse(this["PULSE_POSTGRES"]).ConnectionString;
 
@@ -121,7 +124,9 @@ sealed class Servers : IAsyncDisposable
 
     public Task RestartAsync(string name) => RunScriptAsync("restart", name);
 
-    async Task RunScriptAsync(params string[] arguments)
+    /// <summary>Runs <c>./pulse</c>, which has to succeed.</summary>
+    /// <returns>What it printed.</returns>
+    public async Task<string> RunScriptAsync(params string[] arguments)
     {
         var start = new ProcessStartInfo(Path.Combine(_root, "pulse"), arguments) { RedirectStandardOutput = true };
         start.Environment["PULSE_STATE"] = _state;
@@ -132,11 +137,13 @@ sealed class Servers : IAsyncDisposable
         start.Environment[SecretName] = WebhookSecret;
         // Far above what Stripe allows: how fast Pulse is, and not how long it is told to wait.
         start.Environment["PULSE_STRIPE_RATE_PER_SECOND"] = "1000";
+        start.Environment["PULSE_AUTHZ_RATE_PER_MINUTE"] = "10000000";
         using var script = Process.Start(start)!;
         var output = await script.StandardOutput.ReadToEndAsync();
         await script.WaitForExitAsync();
         if (script.ExitCode != 0)
             throw new BenchmarkException($"./pulse {string.Join(' ', arguments)} ended with {script.ExitCode}:{Environment.NewLine}{output}");
+        return output;
     }
 
     void ReadEnv() => _env = File.ReadAllLines(Path.Combine(_state, "env"))

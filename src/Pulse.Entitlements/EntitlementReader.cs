@@ -24,6 +24,7 @@ public sealed class EntitlementReader : IDisposable
     readonly ReadCounters _counters = new();
     readonly Known _trial;
     readonly long _fresh;
+    readonly long _stale;
     readonly long _notFound;
 
     internal EntitlementReader(NpgsqlDataSource dataSource, EntitlementOptions options, TimeProvider clock, ILogger<EntitlementReader> log)
@@ -34,6 +35,7 @@ public sealed class EntitlementReader : IDisposable
         _store = new EntitlementStore(dataSource, options, clock, log);
         _trial = Trial.Of(options);
         _fresh = options.Fresh.Ticks;
+        _stale = options.Stale.Ticks;
         _notFound = Math.Min(options.NotFound.Ticks, _fresh);
     }
 
@@ -47,11 +49,35 @@ public sealed class EntitlementReader : IDisposable
     {
         ArgumentException.ThrowIfNullOrEmpty(capability);
         var now = _clock.GetUtcNow().UtcTicks;
-        return TryRead(orgId, now, out var reading, out var entry)
+        return TryRead(orgId, now, _stale, out var reading, out var entry)
             ? new ValueTask<Verdict>(Check(reading, capability, now))
             : WaitAsync(this, entry, capability, cancellationToken);
 
         static async ValueTask<Verdict> WaitAsync(EntitlementReader reader, Entry entry, string capability, CancellationToken cancellationToken)
+        {
+            var reading = await reader.ReadAsync(entry, cancellationToken).ConfigureAwait(false);
+            return reader.Check(reading, capability, reader._clock.GetUtcNow().UtcTicks);
+        }
+    }
+
+    /// <summary>
+    /// Whether an organization may do anything at all now, or one thing, with a bound of its own on how old the answer may be: for what
+    /// enforces. Older than the bound it waits for the store, no longer than <see cref="EntitlementOptions.Timeout"/>, and only while the
+    /// store can't be reached the answer is <see cref="Freshness.LastKnown"/> and older.
+    /// </summary>
+    /// <param name="orgId">The organization.</param>
+    /// <param name="capability">The capability, as the plans file names it; null: whether it has access, whatever its capabilities.</param>
+    /// <param name="atMost">How old what was read may be to be answered without waiting. 0 to <see cref="EntitlementOptions.Stale"/>.</param>
+    /// <param name="cancellationToken">Ends waiting for the store.</param>
+    /// <exception cref="OperationCanceledException">Cancelled while it waited.</exception>
+    public ValueTask<Verdict> EnforceAsync(Guid orgId, string? capability, TimeSpan atMost, CancellationToken cancellationToken = default)
+    {
+        var now = _clock.GetUtcNow().UtcTicks;
+        return TryRead(orgId, now, atMost.Ticks, out var reading, out var entry)
+            ? new ValueTask<Verdict>(Check(reading, capability, now))
+            : WaitAsync(this, entry, capability, cancellationToken);
+
+        static async ValueTask<Verdict> WaitAsync(EntitlementReader reader, Entry entry, string? capability, CancellationToken cancellationToken)
         {
             var reading = await reader.ReadAsync(entry, cancellationToken).ConfigureAwait(false);
             return reader.Check(reading, capability, reader._clock.GetUtcNow().UtcTicks);
@@ -73,7 +99,7 @@ public sealed class EntitlementReader : IDisposable
     {
         ArgumentException.ThrowIfNullOrEmpty(limit);
         var now = _clock.GetUtcNow().UtcTicks;
-        return TryRead(orgId, now, out var reading, out var entry)
+        return TryRead(orgId, now, _stale, out var reading, out var entry)
             ? new ValueTask<LimitVerdict>(Limit(reading, limit, used, now))
             : WaitAsync(this, entry, limit, used, cancellationToken);
 
@@ -91,7 +117,7 @@ public sealed class EntitlementReader : IDisposable
     /// <exception cref="OperationCanceledException">Cancelled while it waited.</exception>
     public async ValueTask<EntitlementState?> GetAsync(Guid orgId, CancellationToken cancellationToken = default)
     {
-        if (!TryRead(orgId, _clock.GetUtcNow().UtcTicks, out var reading, out var entry))
+        if (!TryRead(orgId, _clock.GetUtcNow().UtcTicks, _stale, out var reading, out var entry))
             reading = await ReadAsync(entry, cancellationToken).ConfigureAwait(false);
 
         _counters.Add(reading.Freshness);
@@ -155,7 +181,7 @@ public sealed class EntitlementReader : IDisposable
     internal long Reads(Freshness freshness) => _counters.Of(freshness);
 
     /// <summary>What can be answered without waiting; else the entry is what to wait for.</summary>
-    bool TryRead(Guid orgId, long now, out Reading reading, out Entry entry)
+    bool TryRead(Guid orgId, long now, long stale, out Reading reading, out Entry entry)
     {
         if (!_cache.TryGet(orgId, out entry!))
         {
@@ -173,7 +199,7 @@ public sealed class EntitlementReader : IDisposable
             }
         }
 
-        return TryReadStale(entry, now, out reading);
+        return TryReadStale(entry, now, stale, out reading);
     }
 
     bool IsFresh(Entry entry, Known known, long now) =>
@@ -182,10 +208,10 @@ public sealed class EntitlementReader : IDisposable
         && known.Version >= entry.Announced
         && known.Generation == _store.Generation;
 
-    bool TryReadStale(Entry entry, long now, out Reading reading)
+    bool TryReadStale(Entry entry, long now, long stale, out Reading reading)
     {
         var known = entry.Known;
-        var servable = known is { Exists: true } && Math.Abs(now - known.ReadAt) <= _options.Stale.Ticks;
+        var servable = known is { Exists: true } && Math.Abs(now - known.ReadAt) <= stale;
         if (!servable && !_store.IsDown)
         {
             reading = default;
@@ -209,7 +235,7 @@ public sealed class EntitlementReader : IDisposable
     Reading Assume(Entry entry, long now) =>
         new(Math.Abs(now - entry.Since) < _options.Assumed.Ticks ? _trial : null, Freshness.Assumed, entry.Since);
 
-    Verdict Check(in Reading reading, string capability, long now)
+    Verdict Check(in Reading reading, string? capability, long now)
     {
         _counters.Add(reading.Freshness);
         var denial = reading.Known is { } known ? known.Denial(capability, now) : DenialReason.Unavailable;

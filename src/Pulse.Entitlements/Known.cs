@@ -37,11 +37,12 @@ sealed class Known
         return Unlimited || segment is { Access: true } ? null : DenialReason.SubscriptionRequired;
     }
 
-    /// <summary>Why it may not do this at that time; null when it may.</summary>
-    public string? Denial(string capability, long now)
+    /// <summary>Why it may not do this at that time, or anything at all when no capability is named; null when it may.</summary>
+    public string? Denial(string? capability, long now)
     {
         var segment = Timeline.At(now);
-        return Denial(segment) ?? (Unlimited || segment!.Capabilities.Contains(capability) ? null : DenialReason.CapabilityMissing);
+        return Denial(segment)
+            ?? (capability is null || Unlimited || segment!.Capabilities.Contains(capability) ? null : DenialReason.CapabilityMissing);
     }
 }
 

@@ -1,6 +1,7 @@
 using System.Text;
 using Pulse.Hosting;
 using Pulse.Ingress.Admin;
+using Pulse.Ingress.Authz;
 using Pulse.Ingress.Billing;
 using Pulse.Ingress.Entitlements;
 using Pulse.Ingress.Hooks;
@@ -45,6 +46,8 @@ public static class IngressProcess
         services.AddEntitlements(settings);
         services.AddStripeWebhooks(settings);
         services.AddHooks();
+        services.AddAuthz(settings);
+        services.AddEvaluation();
         services.AddPulseMetrics();
 
         var hosted = settings.Flag("PULSE_HOSTED_MODE", otherwise: false);
@@ -75,6 +78,8 @@ public static class IngressProcess
             app.MapEntitlements();
             app.MapStripeWebhooks();
             app.MapHooks();
+            app.MapAuthz();
+            app.MapEvaluation();
         }
 
         return app;

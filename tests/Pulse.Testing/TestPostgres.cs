@@ -9,7 +9,7 @@ using Xunit;
 
 namespace Pulse.Testing;
 
-/// <summary>A fresh, migrated database of a real Postgres with Pulse's two roles, dropped at the end. A class fixture, or by hand.</summary>
+/// <summary>A fresh, migrated database of a real Postgres with Pulse's roles, dropped at the end. A class fixture, or by hand.</summary>
 public class TestPostgres : IAsyncLifetime
 {
     readonly string _name = $"pulse_test_{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8))}";
@@ -142,6 +142,13 @@ public class TestPostgres : IAsyncLifetime
             end if;
             if not exists (select from pg_roles where rolname = 'pulse_ingress') then
                 create role pulse_ingress login password '{ingress}';
+            end if;
+            if not exists (select from pg_roles where rolname = 'pulse_tenant') then
+                create role pulse_tenant nologin noinherit;
+            end if;
+            if not pg_has_role('pulse_ingress', 'pulse_tenant', 'member') then
+                alter role pulse_ingress noinherit;
+                grant pulse_tenant to pulse_ingress;
             end if;
         end $$;
         commit

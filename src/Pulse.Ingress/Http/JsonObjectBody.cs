@@ -9,22 +9,24 @@ static class JsonObjectBody
     public const int Most = 64 * 1024;
 
     // A field that stands twice means two things to two readers: refused. Nothing of ours is deep.
-    static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false, MaxDepth = 8 };
+    const int Depth = 8;
 
     /// <summary>Reads it whole.</summary>
+    /// <param name="context">Whose.</param>
+    /// <param name="depth">Deeper than this is refused.</param>
     /// <returns>The object, to be disposed of, or the refusal.</returns>
-    public static async ValueTask<(JsonDocument? Body, Problem? Refusal)> ReadAsync(HttpContext context)
+    public static async ValueTask<(JsonDocument? Body, Problem? Refusal)> ReadAsync(HttpContext context, int depth = Depth)
     {
         if (!context.Request.HasJsonContentType())
             return (null, Problem.InvalidRequest("The body must be JSON, and Content-Type say so: application/json."));
         if (await LimitedBody.ReadAsync(context.Request, Most, context.RequestAborted) is not { } bytes)
             return (null, Problem.PayloadTooLarge(Most));
 
-        return Parse(bytes) is { } body ? (body, null) : (null, Problem.InvalidRequest("The body must be a JSON object, and no field may stand in it twice."));
+        return Parse(bytes, depth) is { } body ? (body, null) : (null, Problem.InvalidRequest("The body must be a JSON object, and no field may stand in it twice."));
     }
 
     /// <summary>Null when it is not a JSON object in UTF-8.</summary>
-    public static JsonDocument? Parse(ReadOnlyMemory<byte> bytes)
+    public static JsonDocument? Parse(ReadOnlyMemory<byte> bytes, int depth = Depth)
     {
         // The reader decodes only the texts that are asked for.
         if (!Utf8.IsValid(bytes.Span))
@@ -32,7 +34,7 @@ static class JsonObjectBody
 
         try
         {
-            var body = JsonDocument.Parse(bytes, Strict);
+            var body = JsonDocument.Parse(bytes, new JsonDocumentOptions { AllowDuplicateProperties = false, MaxDepth = depth });
             if (body.RootElement.ValueKind == JsonValueKind.Object)
                 return body;
 

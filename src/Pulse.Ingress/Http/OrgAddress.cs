@@ -11,8 +11,15 @@ static class OrgAddress
     /// <summary>Reads it from a path; null when no organization can have that name: ids are UUIDs of version 7.</summary>
     public static Guid? Parse(string text) =>
         text == Default ? DefaultId
-        : Guid.TryParseExact(text, "D", out var id) && id.Version == 7 ? id
+        : TryParse(text, out var id) && id.Version == 7 ? id
         : null;
+
+    /// <summary>Reads an id as it is written in answers: Guid itself would pass over blanks around it.</summary>
+    public static bool TryParse(string text, out Guid id)
+    {
+        id = default;
+        return text.Length == 36 && Guid.TryParseExact(text, "D", out id);
+    }
 
     /// <summary>As it stands in answers.</summary>
     public static string Text(Guid orgId) => orgId == DefaultId ? Default : orgId.ToString();

@@ -7,26 +7,27 @@ namespace Pulse.Ingress.Keys;
 /// <param name="Audience">What a token must be meant for.</param>
 sealed record OidcOptions(Uri Authority, string Audience)
 {
+    public const string AuthorityName = "PULSE_OIDC_AUTHORITY";
+    public const string AudienceName = "PULSE_OIDC_AUDIENCE";
+
     /// <summary>Null: no tokens but our own keys.</summary>
     public static OidcOptions? Read(Settings settings)
     {
-        const string authorityName = "PULSE_OIDC_AUTHORITY";
-        const string audienceName = "PULSE_OIDC_AUDIENCE";
-        var (authority, audience) = (settings.Optional(authorityName), settings.Optional(audienceName));
+        var (authority, audience) = (settings.Optional(AuthorityName), settings.Optional(AudienceName));
         if (authority is null && audience is null)
             return null;
 
         if (audience is null)
-            settings.Mistake(audienceName, $"is not set, but {authorityName} is: a token that was meant for another program would be taken.");
+            settings.Mistake(AudienceName, $"is not set, but {AuthorityName} is: a token that was meant for another program would be taken.");
         if (authority is null)
-            settings.Mistake(authorityName, $"is not set, but {audienceName} is. It is the issuer's address, such as https://login.example.org/realms/platform.");
+            settings.Mistake(AuthorityName, $"is not set, but {AudienceName} is. It is the issuer's address, such as https://login.example.org/realms/platform.");
 
         // In the clear, whoever is on the way could hand out keys of his own.
         if (Uri.TryCreate(authority?.TrimEnd('/'), UriKind.Absolute, out var url) && (url.Scheme == "https" || (url.Scheme == "http" && url.IsLoopback)))
             return audience is null ? null : new OidcOptions(url, audience);
 
         if (authority is not null)
-            settings.Mistake(authorityName, $"is '{authority}', but must be an https address such as https://login.example.org/realms/platform.");
+            settings.Mistake(AuthorityName, $"is '{authority}', but must be an https address such as https://login.example.org/realms/platform.");
         return null;
     }
 }

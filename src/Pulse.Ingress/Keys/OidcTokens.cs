@@ -45,7 +45,24 @@ sealed partial class OidcTokens
 
     /// <summary>Who a token speaks of; null when it is not good.</summary>
     /// <exception cref="TimeoutException">The issuer does not answer, and its keys are not known yet.</exception>
-    public async Task<Caller?> FindAsync(string token, CancellationToken cancellationToken)
+    public async Task<Caller?> FindAsync(string token, CancellationToken cancellationToken) =>
+        await VerifyAsync(token, _parameters, cancellationToken) is { } identity && Subject(identity) is { } subject
+            ? new Caller($"oidc:{subject}", ScopesOf(identity))
+            : null;
+
+    /// <summary>What a token says that is meant for <paramref name="audience"/>; null when it is not good.</summary>
+    /// <exception cref="TimeoutException">The issuer does not answer, and its keys are not known yet.</exception>
+    public Task<ClaimsIdentity?> VerifyAsync(string token, string audience, CancellationToken cancellationToken) =>
+        VerifyAsync(token, audience == _parameters.ValidAudience ? _parameters : For(audience), cancellationToken);
+
+    TokenValidationParameters For(string audience)
+    {
+        var parameters = _parameters.Clone();
+        parameters.ValidAudience = audience;
+        return parameters;
+    }
+
+    async Task<ClaimsIdentity?> VerifyAsync(string token, TokenValidationParameters parameters, CancellationToken cancellationToken)
     {
         // What is not in the form of a token must not make us ask the issuer.
         if (!_handler.CanReadToken(token))
@@ -61,18 +78,18 @@ sealed partial class OidcTokens
             throw new TimeoutException("The issuer of tokens does not answer.", exception);
         }
 
-        var result = await _handler.ValidateTokenAsync(token, _parameters);
+        var result = await _handler.ValidateTokenAsync(token, parameters);
         if (!result.IsValid)
         {
             Refused(_log, result.Exception);
             return null;
         }
 
-        var subject = result.ClaimsIdentity.FindFirst("sub")?.Value;
-        return subject is { Length: > 0 and <= SubjectMost } && !subject.Any(char.IsControl)
-            ? new Caller($"oidc:{subject}", ScopesOf(result.ClaimsIdentity))
-            : null;
+        return result.ClaimsIdentity;
     }
+
+    static string? Subject(ClaimsIdentity identity) =>
+        identity.FindFirst("sub")?.Value is { Length: > 0 and <= SubjectMost } subject && !subject.Any(char.IsControl) ? subject : null;
 
     /// <summary>The scopes of ours: <c>scope</c> is one text with spaces (RFC 8693), <c>scp</c> that or a list.</summary>
     static FrozenSet<string> ScopesOf(ClaimsIdentity identity) => identity.Claims

@@ -27,6 +27,7 @@ public sealed class EveryRouteTests(TestPostgres postgres) : AdminTests(postgres
                 "GET /api/admin/orgs/{org_id}/billing-state/explain billing:read",
                 "GET /api/admin/orgs/{org_id}/certificate orgs:read",
                 "GET /api/orgs/{org_id}/entitlements entitlements:read",
+                "POST /access/v1/evaluation entitlements:read",
                 "POST /api/admin/orgs/{org_id}/legal-hold orgs:write",
                 "POST /api/admin/orgs/{org_id}/restore orgs:write",
                 "POST /api/admin/orgs/{org_id}/soft-delete orgs:write",
@@ -174,10 +175,10 @@ public sealed class EveryRouteTests(TestPostgres postgres) : AdminTests(postgres
             }
         }
 
-        // All of /api but what the public, Stripe and the platform's hook reach without a key.
+        // All but what the public, Stripe and the platform's hook reach without a key, and what says where AuthZEN's endpoints are.
         Assert.Equal(
             document.GetProperty("paths").EnumerateObject().Where(path => !path.Name.StartsWith("/api/public/", StringComparison.Ordinal) && !path.Name.StartsWith("/api/webhooks/", StringComparison.Ordinal)
-                    && !path.Name.StartsWith("/api/hooks/", StringComparison.Ordinal))
+                    && !path.Name.StartsWith("/api/hooks/", StringComparison.Ordinal) && !path.Name.StartsWith("/.well-known/", StringComparison.Ordinal))
                 .SelectMany(path => path.Value.EnumerateObject()).Count(),
             routes.Count);
         return routes;

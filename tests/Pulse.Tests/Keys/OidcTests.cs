@@ -1,10 +1,5 @@
-using System.Net;
 using System.Security.Claims;
 using System.Security.Cryptography;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Logging;
 using Microsoft.IdentityModel.JsonWebTokens;
 using Microsoft.IdentityModel.Tokens;
 using Pulse.Contracts.Keys;
@@ -147,29 +142,4 @@ public sealed class OidcTests(TestPostgres postgres) : AdminTests(postgres)
             Expires = (until ?? Clock.GetUtcNow().AddMinutes(10)).UtcDateTime,
             SigningCredentials = signing ?? new SigningCredentials(_signing, "RS256"),
         });
-
-    /// <summary>A discovery document and the key that it points to.</summary>
-    sealed class Issuer(WebApplication app) : IAsyncDisposable
-    {
-        public string Address => app.Urls.First();
-
-        public static async Task<Issuer> StartAsync(RsaSecurityKey key)
-        {
-            var builder = WebApplication.CreateSlimBuilder();
-            builder.Logging.ClearProviders();
-            builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
-            var app = builder.Build();
-            app.MapGet("/.well-known/openid-configuration", (HttpRequest request) =>
-                Results.Text($$"""{"issuer":"http://{{request.Host}}","jwks_uri":"http://{{request.Host}}/keys"}""", "application/json"));
-            app.MapGet("/keys", () =>
-            {
-                var open = key.Rsa.ExportParameters(includePrivateParameters: false);
-                return Results.Text($$"""{"keys":[{"kty":"RSA","use":"sig","kid":"{{key.KeyId}}","n":"{{Base64UrlEncoder.Encode(open.Modulus)}}","e":"{{Base64UrlEncoder.Encode(open.Exponent)}}"}]}""", "application/json");
-            });
-            await app.StartAsync();
-            return new Issuer(app);
-        }
-
-        public ValueTask DisposeAsync() => app.DisposeAsync();
-    }
 }
