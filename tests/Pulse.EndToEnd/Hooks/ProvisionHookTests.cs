@@ -25,9 +25,11 @@ public sealed class ProvisionHookTests(HookedPulse pulse) : IClassFixture<Hooked
     public async Task A_signup_is_provisioning_until_the_platform_is_done_and_a_tenant_then()
     {
         var done = new TaskCompletionSource();
-        pulse.Platform(received => received.Number == 1 ? new HookReply(503) : new HookReply(done.Task.IsCompleted ? 200 : 503));
+        pulse.Platform(_ => done.Task.IsCompleted ? new HookReply(200) : new HookReply(503) { Headers = new Dictionary<string, string> { ["Retry-After"] = "4" } });
         var signup = await pulse.SignUpAsync();
-        await Eventually.Until(() => pulse.Receiver.Received.Any(received => received.IsProvision && received.Number == 1), TimeSpan.FromSeconds(30), "the platform is called");
+        await Eventually.Until(
+            async () => await pulse.AskAsync<long>("select count(*) from pulse.hook_calls where signup_id = $1 and outcome = 'unavailable'", signup) == 1,
+            TimeSpan.FromSeconds(30), "the platform is called");
         await Eventually.Until(async () => (await pulse.StatusAsync(signup)).Status == "provisioning", TimeSpan.FromSeconds(10), "it is told");
         var org = await pulse.OrgOfAsync(signup);
         Assert.Equal(0, await RowsAsync(org));
