@@ -14,6 +14,7 @@ Benchmark[] all =
     new("entitlements", "a check under 200 ns and 0 B; 10 000 misses of one organization 1 query; a change seen p99 under 100 ms", EntitlementsBenchmark.RunAsync),
     new("authz", "0.8 or more of the same ingress' bare 204; suspended to denied p99 under 1 s, and with the push cut never more than 60 s", AuthzBenchmark.RunAsync),
     new("audit", "1 000 000 entries verified in under 5 s", AuditBenchmark.RunAsync),
+    new("organizations", "a page costs a page, however many organizations there are", OrganizationsBenchmark.RunAsync),
     new("growth", "p95 with a million organizations no more than 1.2 times that with a thousand", GrowthBenchmark.RunAsync),
     new("soak", "under 200 MB each, and flat", SoakBenchmark.RunAsync) { OnlyWhenNamed = true },
 ];
