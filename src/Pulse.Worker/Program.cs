@@ -5,6 +5,7 @@ using Pulse.Prometheus;
 using Pulse.Worker;
 using Pulse.Worker.Audit;
 using Pulse.Worker.Billing;
+using Pulse.Worker.DeadLetters;
 using Pulse.Worker.Hooks;
 using Pulse.Worker.Invariants;
 using Pulse.Worker.Keys;
@@ -40,6 +41,7 @@ return await PulseProcess.RunAsync(() =>
         BillingSlice.Add(bus, settings);
         HooksSlice.Add(bus, settings);
         LifecycleSlice.Add(bus, settings);
+        DeadLetterSlice.Add(bus, settings);
         MetricsSlice.Add(bus, settings);
         InvariantsSlice.Add(bus, settings);
         AuditSlice.Add(bus, settings);

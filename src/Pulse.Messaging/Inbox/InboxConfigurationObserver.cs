@@ -6,9 +6,13 @@ using MassTransit.Middleware;
 namespace Pulse.Messaging.Inbox;
 
 /// <summary>Puts every consumer and saga of one endpoint into a message transaction.</summary>
-sealed class InboxConfigurationObserver(string consumerId, IRegistrationContext context) : IConsumerConfigurationObserver, ISagaConfigurationObserver
+sealed class InboxConfigurationObserver(string consumerId, IRegistrationContext context, EndpointNames? endpoints = null) : IConsumerConfigurationObserver, ISagaConfigurationObserver
 {
     readonly HashSet<Type> _messages = [];
+    readonly HashSet<Type> _consumers = [];
+
+    /// <summary>Whether all of these have been put into a transaction.</summary>
+    public bool IsComplete(IReadOnlyList<Type> consumers) => _consumers.SetEquals(consumers);
 
     public void ConsumerConfigured<TConsumer>(IConsumerConfigurator<TConsumer> configurator)
         where TConsumer : class
@@ -42,6 +46,9 @@ sealed class InboxConfigurationObserver(string consumerId, IRegistrationContext 
         if (!_messages.Add(typeof(TMessage)))
             throw new ConfigurationException(
                 $"Endpoint '{consumerId}' has more than one consumer of {typeof(TMessage).Name} ({consumer.Name} is one). Give each an endpoint of its own.");
+
+        _consumers.Add(consumer);
+        endpoints?.Add(consumerId, consumer);
 
         var scope = new ConsumeScopeProvider(context, (ISetScopedConsumeContext)context);
         var options = new InboxOptions { Consumer = consumerId, ConsumerType = consumer.Name };

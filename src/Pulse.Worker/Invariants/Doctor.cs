@@ -19,7 +19,7 @@ static class Doctor
     internal static readonly string[] Endpoints =
     [
         "provisioning", "metrics", "billing-commands", "entitlements-changed", "stripe-events", "billing-sync", "billing-lifecycle", "lifecycle", "lifecycle-metrics", "purges",
-        "hooks", "hook-calls",
+        "hooks", "hook-calls", "dead-letters", "replays", "replay-previews",
     ];
 
     static readonly JsonSerializerOptions Json = new()

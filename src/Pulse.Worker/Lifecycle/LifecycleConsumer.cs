@@ -1,10 +1,12 @@
 using MassTransit;
 using Pulse.Contracts.Lifecycle;
 using Pulse.Messaging;
+using Pulse.Messaging.Rehearsing;
 
 namespace Pulse.Worker.Lifecycle;
 
 /// <summary>Takes operators' commands on organizations to <see cref="LifecycleCommands"/>.</summary>
+[Rehearsable]
 sealed class LifecycleConsumer(LifecycleCommands commands) :
     IConsumer<SuspendOrganization>, IConsumer<UnsuspendOrganization>, IConsumer<SoftDeleteOrganization>, IConsumer<RestoreOrganization>,
     IConsumer<PlaceLegalHold>, IConsumer<ReleaseLegalHold>

@@ -1,9 +1,11 @@
 using MassTransit;
+using Pulse.Messaging.Rehearsing;
 using Pulse.Messaging.Sagas;
 
 namespace Pulse.Worker.Provisioning;
 
 /// <summary>What the saga remembers of one signup. The correlation id is the signup's id.</summary>
+[Rehearsable]
 sealed class ProvisioningState : SagaStateMachineInstance
 {
     public Guid CorrelationId { get; set; }
