@@ -24,7 +24,7 @@ static class AdminEndpoints
     static async Task<Results<Ok<Page<Organization>>, ProblemHttpResult>> ListAsync(HttpContext context, NpgsqlDataSource dataSource, CancellationToken cancellationToken)
     {
         if (AdminRules.Organizations(context.Request.Query, out var errors) is not { } query)
-            return Invalid(errors).On(context);
+            return ListQuery.Invalid(errors).On(context);
 
         var rows = await OrganizationTable.ListAsync(dataSource, query, cancellationToken);
         return TypedResults.Ok(Page<Organization>.Of(rows, query.Limit, row => row.Organization, row => row.At.ToCursor()));
@@ -40,13 +40,10 @@ static class AdminEndpoints
         HttpContext context, string org_id, NpgsqlDataSource dataSource, CancellationToken cancellationToken)
     {
         if (AdminRules.Audit(context.Request.Query, out var errors) is not { } query)
-            return Invalid(errors).On(context);
+            return ListQuery.Invalid(errors).On(context);
 
         return OrgAddress.Parse(org_id) is { } id && await AuditTable.ListAsync(dataSource, id, query, cancellationToken) is { } entries
             ? TypedResults.Ok(Page<AuditEntry>.Of(entries, query.Limit, entry => entry, AuditTable.CursorOf))
             : Problem.NotFound().On(context);
     }
-
-    static Problem Invalid(OrderedDictionary<string, string[]> errors) =>
-        Problem.InvalidRequest(string.Join(' ', errors.Values.SelectMany(messages => messages))) with { Errors = errors };
 }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Pulse.Ingress.Http;
 
 namespace Pulse.Ingress.Admin;
 
@@ -9,6 +10,5 @@ namespace Pulse.Ingress.Admin;
 [JsonSerializable(typeof(LifecycleRequest))]
 [JsonSerializable(typeof(Page<Organization>))]
 [JsonSerializable(typeof(Page<AuditEntry>))]
-[JsonSerializable(typeof(string[]))]
 [JsonSerializable(typeof(JsonElement))]
 sealed partial class AdminJson : JsonSerializerContext;
