@@ -2,7 +2,10 @@ using System.Text;
 using Pulse.Hosting;
 using Pulse.Ingress.Admin;
 using Pulse.Ingress.Billing;
+using Pulse.Ingress.Console;
+using Pulse.Ingress.DeadLetters;
 using Pulse.Ingress.Entitlements;
+using Pulse.Ingress.Health;
 using Pulse.Ingress.Http;
 using Pulse.Ingress.Keys;
 using Pulse.Ingress.Operations;
@@ -41,6 +44,8 @@ public static class IngressProcess
         services.AddAdmin();
         services.AddLifecycle();
         services.AddBilling();
+        services.AddDeadLetters();
+        services.AddHealth();
         services.AddEntitlements(settings);
         services.AddStripeWebhooks(settings);
         services.AddPulseMetrics();
@@ -69,6 +74,9 @@ public static class IngressProcess
             app.MapAdmin();
             app.MapLifecycle();
             app.MapBilling();
+            app.MapDeadLetters();
+            app.MapHealthPage();
+            app.MapConsole();
             app.MapEntitlements();
             app.MapStripeWebhooks();
         }

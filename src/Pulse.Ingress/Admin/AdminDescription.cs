@@ -36,6 +36,15 @@ static class AdminDescription
         endpoint.DescribeQuery(QueryDescription.Limit, QueryDescription.After);
     }
 
+    public static void DescribeWholeAudit(this RouteHandlerBuilder endpoint)
+    {
+        endpoint.WithName("wholeAudit").WithTags("Audit")
+            .WithSummary("Who changed what, of everything, the newest first.")
+            .WithDescription("Also what is about no organization: replays of dead letters, and who saw one unmasked.");
+        endpoint.ProducesProblem(StatusCodes.Status400BadRequest);
+        endpoint.DescribeQuery(QueryDescription.Limit, QueryDescription.After);
+    }
+
     public static void DescribeVerb(this RouteHandlerBuilder endpoint, string name, string summary, string? body)
     {
         endpoint.WithName(name).WithTags("Organizations").WithSummary(summary)

@@ -66,6 +66,9 @@ sealed record AuditEntry
     public required string Actor { get; init; }
     public required string Action { get; init; }
 
+    /// <summary>The organization that it is about, if it is about one; left out in an organization's own list.</summary>
+    public string? OrgId { get; init; }
+
     [JsonIgnore(Condition = JsonIgnoreCondition.Never)]
     public required JsonElement? Before { get; init; }
 

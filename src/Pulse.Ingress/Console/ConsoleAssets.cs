@@ -16,15 +16,15 @@ static class ConsoleAssets
     public static void Map(IEndpointRouteBuilder routes)
     {
         foreach (var asset in (ReadOnlySpan<Asset>)[Style, Script, Icon])
-            routes.MapGet($"{ConsolePath.Assets}/{asset.Name}", (HttpContext context) => Answer(context, asset)).ExcludeFromDescription();
+            routes.MapGet($"{ConsolePath.Assets}/{asset.Name}", context => AnswerAsync(context, asset)).ExcludeFromDescription();
     }
 
-    static IResult Answer(HttpContext context, Asset asset)
+    static Task AnswerAsync(HttpContext context, Asset asset)
     {
         ConsoleHeaders.WriteTo(context.Response.Headers);
         if (context.Request.Query["v"] == asset.Fingerprint)
             context.Response.Headers.CacheControl = "public, max-age=31536000, immutable";
-        return TypedResults.Bytes(asset.Content, asset.ContentType);
+        return TypedResults.Bytes(asset.Content, asset.ContentType).ExecuteAsync(context);
     }
 
     static Asset Load(string name, string contentType)

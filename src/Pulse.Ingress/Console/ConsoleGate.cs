@@ -18,7 +18,7 @@ static partial class ConsoleGate
     /// <param name="scope">What its reader needs; null: any key.</param>
     /// <param name="page">Makes it.</param>
     public static void MapPage(this IEndpointRouteBuilder routes, string path, string? scope, Func<ConsoleRequest, Task<IResult>> page) =>
-        routes.MapGet(path, (HttpContext context) => GuardedAsync(context, async () => await EnterAsync(context, scope) switch
+        routes.MapGet(path, context => AnswerAsync(context, async _ => await EnterAsync(context, scope) switch
         {
             (null, { } refusal) => refusal,
             ({ } request, _) => await page(request),
@@ -28,7 +28,7 @@ static partial class ConsoleGate
     /// <summary>What a form does. Only of a form that this session was given: <see cref="ConsoleSession.FormToken"/>.</summary>
     public static void MapAction(
         this IEndpointRouteBuilder routes, string path, string? scope, Func<ConsoleRequest, ConsoleForm, Task<IResult>> action, int most = FormMost) =>
-        routes.MapPost(path, (HttpContext context) => GuardedAsync(context, async () =>
+        routes.MapPost(path, context => AnswerAsync(context, async _ =>
         {
             var (request, refusal) = await EnterAsync(context, scope);
             if (request is null)
@@ -42,11 +42,13 @@ static partial class ConsoleGate
         })).ExcludeFromDescription();
 
     /// <summary>What goes wrong on the way to a page becomes a page as well.</summary>
-    public static async Task<IResult> GuardedAsync(HttpContext context, Func<Task<IResult>> answer)
+    public static async Task AnswerAsync(HttpContext context, Func<HttpContext, Task<IResult>> answer) => await (await GuardedAsync(context, answer)).ExecuteAsync(context);
+
+    static async Task<IResult> GuardedAsync(HttpContext context, Func<HttpContext, Task<IResult>> answer)
     {
         try
         {
-            return await answer();
+            return await answer(context);
         }
         catch (Exception exception) when (exception is TimeoutException || (exception is NpgsqlException postgres && Unhandled.IsUnavailable(postgres)))
         {

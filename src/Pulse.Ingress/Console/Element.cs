@@ -16,7 +16,7 @@ static class Element
 
     public static Html Badge(string text, string tone) => Html.Of($"""<span class="badge {tone}">{text}</span>""");
 
-    static string Tone(string status) => status switch
+    public static string Tone(string status) => status switch
     {
         "active" or "resolved" or "done" or "completed" or "succeeded" or "holds" or "in_step" => "good",
         "trial" or "queued" or "running" or "canary" or "replayed" or "planned" or "previewed" => "busy",

@@ -12,8 +12,8 @@ static partial class SignIn
     public static void MapConsole(this IEndpointRouteBuilder routes)
     {
         ConsoleAssets.Map(routes);
-        routes.MapGet(ConsolePath.SignIn, (HttpContext context) => ConsoleGate.GuardedAsync(context, () => ShowAsync(context))).ExcludeFromDescription();
-        routes.MapPost(ConsolePath.SignIn, (HttpContext context) => ConsoleGate.GuardedAsync(context, () => EnterAsync(context))).ExcludeFromDescription();
+        routes.MapGet(ConsolePath.SignIn, context => ConsoleGate.AnswerAsync(context, ShowAsync)).ExcludeFromDescription();
+        routes.MapPost(ConsolePath.SignIn, context => ConsoleGate.AnswerAsync(context, EnterAsync)).ExcludeFromDescription();
         routes.MapAction(ConsolePath.SignOut, null, LeaveAsync);
         routes.MapPage(ConsolePath.Root, null, request => Task.FromResult<IResult>(new SeeOther(First(request))));
         routes.MapPage(ConsolePath.Root + "/{**rest}", null, request => Task.FromResult<IResult>(Errors.NotFound(request)));
