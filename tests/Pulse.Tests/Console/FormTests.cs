@@ -130,7 +130,7 @@ public sealed class FormTests(TestPostgres postgres) : ConsoleTests(postgres)
         var page = await browser.PageAsync("/console/health");
         foreach (var path in (string[])
                  [
-                     "/console/organizations/x", "/console/organizations/%00", "/console/replays/x", "/console/dead-letters/messages/x", "/console/dead-letters/groups/%00", "/console/audit?cursor=x",
+                     "/console/organizations/x", "/console/replays/x", "/console/dead-letters/messages/x", "/console/dead-letters/groups/x", "/console/audit?cursor=x",
                      "/console/organizations?limit=x", "/console/dead-letters?status=x", "/console/replays?status=x", "/console/replays/x/progress", "/console/organizations/default/suspend",
                  ])
         {

@@ -63,10 +63,10 @@ public sealed class MaskingTests
     [InlineData("The price price_1NQ8 is unknown.", "The price price_1NQ8 is unknown.")]
     [InlineData("23505: duplicate key value violates unique constraint \"users_email\"", "23505: duplicate key value violates unique constraint \"users_email\"")]
     [InlineData("Customer ada@example.com can't pay", "Customer ••• can't pay")]
-    [InlineData("Could not connect to Server=db;Password=hunter2", "Could not connect to •••")]
+    [InlineData("Could not connect to Server=db;Password=hunter2", "Could not connect to Server=•••")]
     [InlineData("Exception while reading from stream: timed out after 30s", "Exception while reading from stream: timed out after 30s")]
     [InlineData("There is no operation 01900000-0000-7000-8000-000000000000.", "There is no operation •••.")]
-    [InlineData("Ada Lovelace lives at 12 Example Street 94110", "••• at 12 ••• Street •••")]
+    [InlineData("Ada Lovelace lives at 12 Example Street 94110", "••• lives at 12 Example •••")]
     [InlineData("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dBjftJeZ4CVP", "•••")]
     public void Prose_shows_the_words_that_are_known(string text, string shown) => Assert.Equal(shown, Masking.Text(text));
 
