@@ -2,6 +2,7 @@ using MassTransit;
 using Npgsql;
 using Pulse.Messaging.Inbox;
 using Pulse.Messaging.Outbox;
+using Pulse.Messaging.Rehearsing;
 
 namespace Pulse.Messaging;
 
@@ -19,6 +20,7 @@ public sealed class MessageTransaction : IAsyncDisposable
 {
     readonly NpgsqlDataSource _dataSource;
     readonly GroupCommit _group;
+    readonly Rehearsal? _rehearsal;
     readonly List<NpgsqlBatchCommand> _deferred = [];
     readonly List<OutboxMessage> _published = [];
     readonly List<Guid> _cancelled = [];
@@ -26,10 +28,11 @@ public sealed class MessageTransaction : IAsyncDisposable
     NpgsqlConnection? _connection;
     NpgsqlTransaction? _transaction;
 
-    internal MessageTransaction(NpgsqlDataSource dataSource, GroupCommit group, InboxEntry entry)
+    internal MessageTransaction(NpgsqlDataSource dataSource, GroupCommit group, InboxEntry entry, Rehearsal? rehearsal = null)
     {
         _dataSource = dataSource;
         _group = group;
+        _rehearsal = rehearsal;
         Entry = entry;
     }
 
@@ -92,6 +95,8 @@ public sealed class MessageTransaction : IAsyncDisposable
             _connection = await _dataSource.OpenConnectionAsync(cancellationToken);
             // Sent with the first statement.
             _transaction = await _connection.BeginTransactionAsync(cancellationToken);
+            if (_rehearsal is not null)
+                await _rehearsal.BeginAsync(_connection, cancellationToken);
         }
 
         await using var batch = new NpgsqlBatch(_connection);
@@ -136,6 +141,12 @@ public sealed class MessageTransaction : IAsyncDisposable
     /// <returns>What was published, to be brought to the broker; nothing for a repeat.</returns>
     internal async Task<IReadOnlyList<OutboxMessage>> CommitAsync(CancellationToken cancellationToken)
     {
+        if (_rehearsal is not null)
+        {
+            await RehearseAsync(_rehearsal, cancellationToken);
+            return [];
+        }
+
         if (!IsRepeat)
         {
             if (_connection is { } connection)
@@ -154,15 +165,35 @@ public sealed class MessageTransaction : IAsyncDisposable
         return _published;
     }
 
-    async Task CommitAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    // Everything that would be written is, so that what fails only there fails here, too; then it is counted instead of committed.
+    async Task RehearseAsync(Rehearsal rehearsal, CancellationToken cancellationToken)
     {
-        await using var batch = new NpgsqlBatch(connection);
+        var connection = await OpenAsync(cancellationToken);
+        await using (var batch = new NpgsqlBatch(connection))
+        {
+            AddWrites(batch);
+            if (batch.BatchCommands.Count > 0)
+                await batch.ExecuteNonQueryAsync(cancellationToken);
+        }
+
+        await rehearsal.MeasureAsync(connection, _published, cancellationToken);
+        IsOpen = false;
+    }
+
+    void AddWrites(NpgsqlBatch batch)
+    {
         foreach (var command in _deferred)
             batch.BatchCommands.Add(command);
         if (_cancelled.Count > 0)
             batch.BatchCommands.Add(OutboxTable.Cancel(_cancelled));
         if (_published.Count > 0)
             batch.BatchCommands.Add(OutboxTable.Insert(_published));
+    }
+
+    async Task CommitAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var batch = new NpgsqlBatch(connection);
+        AddWrites(batch);
         // COMMIT of a transaction that a swallowed error aborted is a silent rollback: any other statement says so.
         if (batch.BatchCommands.Count == 0)
             batch.BatchCommands.Add(new NpgsqlBatchCommand("select 1"));

@@ -5,8 +5,10 @@ using MassTransit.Serialization;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Npgsql;
+using Pulse.Messaging.DeadLetters;
 using Pulse.Messaging.Inbox;
 using Pulse.Messaging.Outbox;
+using Pulse.Messaging.Rehearsing;
 using Pulse.Messaging.Scheduling;
 
 namespace Pulse.Messaging;
@@ -42,6 +44,8 @@ public static class PulseMessaging
         services.AddOutboxPublisher();
         services.AddSingleton(options);
         services.AddSingleton<BusReady>();
+        services.AddSingleton<EndpointNames>();
+        services.AddSingleton<Rehearsals>();
         services.AddSingleton(_ => new BrokerConnection([.. options.Nodes], "pulse outbox"));
         services.AddSingleton<GroupCommit>();
         services.AddSingleton<DirectPublisher>();
@@ -73,7 +77,9 @@ public static class PulseMessaging
                         host.UseCluster(cluster => BrokerConnection.Endpoints(options.Nodes).ForEach(node => cluster.Node($"{node.HostName}:{node.Port}")));
                 });
                 rabbit.AddPrePipeSpecification(new OutboxSchedulerSpecification(
-                    context.GetRequiredService<NpgsqlDataSource>(), context.GetRequiredService<TimeProvider>()));
+                    context.GetRequiredService<NpgsqlDataSource>(), context.GetRequiredService<TimeProvider>(), [.. context.GetServices<Receipt>()]));
+                rabbit.SendTopology.ConfigureErrorSettings = AsDeclaredHere;
+                rabbit.SendTopology.ConfigureDeadLetterSettings = AsDeclaredHere;
                 rabbit.ConfigureEndpoints(context);
             });
         });
@@ -87,8 +93,32 @@ public static class PulseMessaging
         return services;
     }
 
+    /// <summary>
+    /// Takes what lies in the endpoints' <c>_error</c> and <c>_skipped</c> queues to a store, and declares those queues at the start. Call it beside
+    /// <see cref="AddPulseMessaging"/>.
+    /// </summary>
+    /// <param name="services">The process' services.</param>
+    /// <param name="store">Finds the store.</param>
+    public static IServiceCollection AddDeadLetterCollector(this IServiceCollection services, Func<IServiceProvider, StoreDeadLetters> store)
+    {
+        services.AddSingleton(store);
+        services.AddHostedService<DeadLetterCollector>();
+        return services;
+    }
+
+    // Whoever comes first declares them, MassTransit or the collector: in the same words.
+    static void AsDeclaredHere(IRabbitMqQueueBindingConfigurator queue)
+    {
+        foreach (var inherited in (ReadOnlySpan<string>)["x-dead-letter-exchange", "x-dead-letter-routing-key", "x-dead-letter-strategy"])
+            queue.SetQueueArgument(inherited, null);
+        foreach (var (name, value) in DeadLetterQueues.Arguments)
+            queue.SetQueueArgument(name, value);
+    }
+
     static void ConfigureEndpoint(IRegistrationContext context, string name, IReceiveEndpointConfigurator endpoint, MessagingOptions options)
     {
+        var endpoints = context.GetRequiredService<EndpointNames>();
+        endpoints.Add(name);
         if (endpoint is IRabbitMqReceiveEndpointConfigurator rabbit)
         {
             rabbit.SetQuorumQueue();
@@ -127,7 +157,7 @@ public static class PulseMessaging
             retry.Intervals([.. options.Retries]);
         });
 
-        var inbox = new InboxConfigurationObserver(name, context);
+        var inbox = new InboxConfigurationObserver(name, context, endpoints);
         endpoint.ConnectConsumerConfigurationObserver(inbox);
         endpoint.ConnectSagaConfigurationObserver(inbox);
     }

@@ -5,6 +5,7 @@ using Pulse.Prometheus;
 using Pulse.Worker;
 using Pulse.Worker.Audit;
 using Pulse.Worker.Billing;
+using Pulse.Worker.DeadLetters;
 using Pulse.Worker.Invariants;
 using Pulse.Worker.Keys;
 using Pulse.Worker.Lifecycle;
@@ -37,6 +38,7 @@ return await PulseProcess.RunAsync(() =>
         ProvisioningSlice.Add(bus, settings);
         BillingSlice.Add(bus, settings);
         LifecycleSlice.Add(bus, settings);
+        DeadLetterSlice.Add(bus, settings);
         MetricsSlice.Add(bus, settings);
         InvariantsSlice.Add(bus, settings);
         AuditSlice.Add(bus, settings);

@@ -164,7 +164,7 @@ public sealed record PreviewOutcome
     [JsonPropertyName("exception_type"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? ExceptionType { get; init; }
 
-    /// <summary>The exception's message. It may quote the payload: masked as the letters' own are.</summary>
+    /// <summary>Null: it may quote the payload, and a result is not masked. The letter has it.</summary>
     [JsonPropertyName("exception_message"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? ExceptionMessage { get; init; }
 

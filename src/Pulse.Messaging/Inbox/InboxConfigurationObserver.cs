@@ -6,7 +6,7 @@ using MassTransit.Middleware;
 namespace Pulse.Messaging.Inbox;
 
 /// <summary>Puts every consumer and saga of one endpoint into a message transaction.</summary>
-sealed class InboxConfigurationObserver(string consumerId, IRegistrationContext context) : IConsumerConfigurationObserver, ISagaConfigurationObserver
+sealed class InboxConfigurationObserver(string consumerId, IRegistrationContext context, EndpointNames? endpoints = null) : IConsumerConfigurationObserver, ISagaConfigurationObserver
 {
     readonly HashSet<Type> _messages = [];
 
@@ -42,6 +42,8 @@ sealed class InboxConfigurationObserver(string consumerId, IRegistrationContext 
         if (!_messages.Add(typeof(TMessage)))
             throw new ConfigurationException(
                 $"Endpoint '{consumerId}' has more than one consumer of {typeof(TMessage).Name} ({consumer.Name} is one). Give each an endpoint of its own.");
+
+        endpoints?.Add(consumerId, consumer);
 
         var scope = new ConsumeScopeProvider(context, (ISetScopedConsumeContext)context);
         var options = new InboxOptions { Consumer = consumerId, ConsumerType = consumer.Name };

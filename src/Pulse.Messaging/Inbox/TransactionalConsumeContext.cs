@@ -3,13 +3,14 @@ using MassTransit.Middleware;
 using MassTransit.Middleware.Outbox;
 using Npgsql;
 using Pulse.Messaging.Outbox;
+using Pulse.Messaging.Rehearsing;
 
 namespace Pulse.Messaging.Inbox;
 
 /// <summary>Begins a message's transaction, runs the consumer in it, and hands what it published to the broker after the commit.</summary>
 sealed class MessageTransactionFactory(
-    NpgsqlDataSource dataSource, GroupCommit group, DirectPublisher publisher, MessagingOptions options, TimeProvider clock, IServiceProvider provider)
-    : IOutboxContextFactory<MessageTransaction>
+    NpgsqlDataSource dataSource, GroupCommit group, DirectPublisher publisher, MessagingOptions options, TimeProvider clock, IServiceProvider provider,
+    IEnumerable<Receipt> receipts) : IOutboxContextFactory<MessageTransaction>
 {
     public async Task Send<T>(ConsumeContext<T> context, OutboxConsumeOptions consumeOptions, IPipe<OutboxConsumeContext<T>> next)
         where T : class
@@ -18,9 +19,13 @@ sealed class MessageTransactionFactory(
             ?? throw new UnprocessableMessageException($"A {typeof(T).Name} without a message id can't be de-duplicated.");
         var consumer = ((InboxOptions)consumeOptions).Consumer;
 
+        var rehearsal = context.TryGetPayload<Rehearsal>(out var rehearsed) ? rehearsed : null;
         await using var transaction = new MessageTransaction(
-            dataSource, group, options.Mutant.Remember(new InboxEntry(messageId, consumer, clock.GetUtcNow().UtcDateTime)));
+            dataSource, group, options.Mutant.Remember(new InboxEntry(messageId, consumer, clock.GetUtcNow().UtcDateTime)), rehearsal);
         context.AddOrUpdatePayload(() => transaction, _ => transaction);
+        var receipt = rehearsal is null ? ReceiptOf(context, transaction.Entry) : null;
+        if (receipt is not null)
+            transaction.Defer(receipt);
         try
         {
             await next.Send(new TransactionalConsumeContext<T>(context, consumeOptions, provider, transaction, publisher, options, clock));
@@ -32,6 +37,36 @@ sealed class MessageTransactionFactory(
             if (context.ReceiveContext is { IsDelivered: false, IsFaulted: false })
                 await context.NotifyConsumed(context, context.ReceiveContext.ElapsedTime, consumeOptions.ConsumerType);
         }
+        catch (Exception exception) when (rehearsal is not null)
+        {
+            rehearsal.Outcome = Rehearsals.OutcomeOf(exception);
+        }
+
+        if (!transaction.IsRepeat)
+            return;
+        if (rehearsal is not null)
+            rehearsal.Outcome = new RehearsalOutcome(RehearsalEnd.AlreadyConsumed);
+        else if (receipt is not null)
+            await RunAloneAsync(receipt);
+    }
+
+    NpgsqlBatchCommand? ReceiptOf(ConsumeContext context, InboxEntry entry)
+    {
+        foreach (var receipt in receipts)
+        {
+            if (Receipt.HeaderOf(context.ReceiveContext, receipt.Header) is { } header)
+                return receipt.Statement(new ConsumedMessage(header, entry.MessageId, entry.ConsumerId, entry.ConsumedAt));
+        }
+
+        return null;
+    }
+
+    // The message's effects are there, and so has to be what tells of them, before it is acknowledged.
+    async Task RunAloneAsync(NpgsqlBatchCommand receipt)
+    {
+        await using var batch = dataSource.CreateBatch();
+        batch.BatchCommands.Add(receipt);
+        await batch.ExecuteNonQueryAsync(CancellationToken.None);
     }
 
     public void Probe(ProbeContext context) => context.CreateFilterScope("messageTransaction").Add("provider", "postgres");

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using MassTransit;
 using MassTransit.Configuration;
 using MassTransit.Context;
@@ -16,7 +17,8 @@ namespace Pulse.Messaging.Scheduling;
 /// MassTransit asks for times of the system's clock and turns them into a delay again before they arrive at the outbox, which
 /// adds the delay to Pulse's clock. So a moved clock moves timers as well.
 /// </remarks>
-sealed class OutboxScheduleProvider(ConsumeContext context, NpgsqlDataSource dataSource, TimeProvider clock) : IScheduleMessageProvider
+sealed class OutboxScheduleProvider(ConsumeContext context, NpgsqlDataSource dataSource, TimeProvider clock, IReadOnlyList<Receipt> receipts)
+    : IScheduleMessageProvider
 {
     public async Task<ScheduledMessage<T>> ScheduleSend<T>(
         Uri destinationAddress, DateTime scheduledTime, T message, IPipe<SendContext<T>> pipe, CancellationToken cancellationToken)
@@ -31,7 +33,7 @@ sealed class OutboxScheduleProvider(ConsumeContext context, NpgsqlDataSource dat
         var timers = new DelayedScheduleMessageProvider(new OutboxSendEndpointProvider(captured, context));
         var scheduled = await timers.ScheduleSend(destinationAddress, scheduledTime, message, pipe, cancellationToken);
         await using var batch = dataSource.CreateBatch();
-        batch.BatchCommands.Add(OutboxTable.Insert(captured.Messages));
+        batch.BatchCommands.Add(OutboxTable.Insert([.. captured.Messages.Select(WithReceiptHeaders)]));
         await batch.ExecuteNonQueryAsync(cancellationToken);
         return scheduled;
     }
@@ -52,6 +54,19 @@ sealed class OutboxScheduleProvider(ConsumeContext context, NpgsqlDataSource dat
     public Task CancelScheduledSend(Uri destinationAddress, Guid tokenId, CancellationToken cancellationToken) =>
         CancelScheduledSend(tokenId, cancellationToken);
 
+    // Who waits to hear of the message waits for this copy of it now.
+    OutboxMessage WithReceiptHeaders(OutboxMessage message)
+    {
+        Dictionary<string, object?>? headers = null;
+        foreach (var receipt in receipts)
+        {
+            if (Receipt.HeaderOf(context.ReceiveContext, receipt.Header) is { } value)
+                (headers ??= message.Headers is null ? [] : JsonSerializer.Deserialize<Dictionary<string, object?>>(message.Headers)!)[receipt.Header] = value;
+        }
+
+        return headers is null ? message : message with { Headers = JsonSerializer.Serialize(headers) };
+    }
+
     MessageTransaction? OpenTransaction() =>
         context.TryGetPayload<MessageTransaction>(out var transaction) && transaction.IsOpen ? transaction : null;
 
@@ -71,7 +86,8 @@ sealed class OutboxScheduleProvider(ConsumeContext context, NpgsqlDataSource dat
 }
 
 /// <summary>Gives every consumed message a scheduler that writes to the outbox.</summary>
-sealed class OutboxSchedulerSpecification(NpgsqlDataSource dataSource, TimeProvider clock) : IPipeSpecification<ConsumeContext>, IFilter<ConsumeContext>
+sealed class OutboxSchedulerSpecification(NpgsqlDataSource dataSource, TimeProvider clock, IReadOnlyList<Receipt> receipts)
+    : IPipeSpecification<ConsumeContext>, IFilter<ConsumeContext>
 {
     public void Apply(IPipeBuilder<ConsumeContext> builder) => builder.AddFilter(this);
 
@@ -86,5 +102,5 @@ sealed class OutboxSchedulerSpecification(NpgsqlDataSource dataSource, TimeProvi
     public void Probe(ProbeContext context) => context.CreateFilterScope("outboxScheduler");
 
     MessageScheduler Scheduler(ConsumeContext context) =>
-        new(new OutboxScheduleProvider(context, dataSource, clock), context.GetPayload<IBusTopology>());
+        new(new OutboxScheduleProvider(context, dataSource, clock, receipts), context.GetPayload<IBusTopology>());
 }

@@ -3,12 +3,14 @@ using MassTransit;
 using Npgsql;
 using Pulse.Contracts.Billing;
 using Pulse.Messaging;
+using Pulse.Messaging.Rehearsing;
 using Pulse.Worker.Operations;
 
 namespace Pulse.Worker.Billing;
 
 /// <summary>Does what operators ask for. A refusal is an outcome like any other: the operation has it, and the message is done.</summary>
 /// <remarks>A repeated message finds the operation completed, and leaves it as it is. Nothing of Stripe's is touched.</remarks>
+[Rehearsable]
 sealed partial class BillingCommandsConsumer(Plans plans, TimeProvider clock, ILogger<BillingCommandsConsumer> log)
     : IConsumer<SetBillingState>, IConsumer<RevokeBillingOverride>
 {

@@ -1,6 +1,7 @@
 using MassTransit;
 using Pulse.Contracts.Billing;
 using Pulse.Messaging;
+using Pulse.Messaging.Rehearsing;
 
 namespace Pulse.Worker.Billing;
 
@@ -8,6 +9,7 @@ namespace Pulse.Worker.Billing;
 /// Every change of what a tenant may do, as a log line, wherever it came from. Also what makes the event routable: nothing else in
 /// the house consumes it, and the platform's services bind queues of their own or none.
 /// </summary>
+[Rehearsable]
 sealed partial class EntitlementsChangedConsumer(ILogger<EntitlementsChangedConsumer> log) : IConsumer<EntitlementsChanged>
 {
     public const string EndpointName = "entitlements-changed";

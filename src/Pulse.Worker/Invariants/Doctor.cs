@@ -16,7 +16,7 @@ namespace Pulse.Worker.Invariants;
 static class Doctor
 {
     // As the slices name their endpoints. Each has an _error and a _skipped queue once something got into it.
-    internal static readonly string[] Endpoints = ["provisioning", "metrics", "billing-commands", "entitlements-changed", "stripe-events", "billing-sync", "lifecycle", "lifecycle-metrics"];
+    internal static readonly string[] Endpoints = ["provisioning", "metrics", "billing-commands", "entitlements-changed", "stripe-events", "billing-sync", "lifecycle", "lifecycle-metrics", "dead-letters", "replays", "replay-previews"];
 
     static readonly JsonSerializerOptions Json = new()
     {

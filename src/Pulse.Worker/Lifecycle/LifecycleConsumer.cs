@@ -2,6 +2,7 @@ using System.Text.Json;
 using MassTransit;
 using Pulse.Contracts.Lifecycle;
 using Pulse.Messaging;
+using Pulse.Messaging.Rehearsing;
 using Pulse.Worker.Operations;
 
 namespace Pulse.Worker.Lifecycle;
@@ -11,6 +12,7 @@ namespace Pulse.Worker.Lifecycle;
 /// and the change, its audit entry, its event and the operation's outcome are one transaction.
 /// </summary>
 /// <remarks>A refusal is an outcome like any other. A repeated command finds its operation completed, and changes nothing.</remarks>
+[Rehearsable]
 sealed partial class LifecycleConsumer(TimeProvider clock, ILogger<LifecycleConsumer> log) :
     IConsumer<SuspendOrganization>, IConsumer<UnsuspendOrganization>, IConsumer<SoftDeleteOrganization>, IConsumer<RestoreOrganization>,
     IConsumer<PlaceLegalHold>, IConsumer<ReleaseLegalHold>

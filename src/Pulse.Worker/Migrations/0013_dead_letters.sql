@@ -69,7 +69,7 @@ $$;
 create index dead_letters_text on pulse.dead_letters using gin (pulse.dead_letter_text(exception_type, exception_message, message_type, queue));
 
 -- For retention.
-create index dead_letters_changed_at on pulse.dead_letters (changed_at);
+create index dead_letters_changed_at on pulse.dead_letters (status, changed_at);
 
 -- One row a failure. The same failure may arrive twice, after a crash between commit and acknowledgement: it is one row all the same.
 create table pulse.dead_letter_occurrences (

@@ -1,8 +1,10 @@
 using MassTransit;
+using Pulse.Messaging.Rehearsing;
 
 namespace Pulse.Worker.Provisioning;
 
 /// <summary>What the saga remembers of one signup. The correlation id is the signup's id.</summary>
+[Rehearsable]
 sealed class ProvisioningState : SagaStateMachineInstance
 {
     public Guid CorrelationId { get; set; }
