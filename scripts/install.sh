@@ -11,6 +11,7 @@ missing() {
       dotnet) has_dotnet || say "$what" ;;
       postgres) postgres_bin >/dev/null || say "$what" ;;
       rabbitmq) rabbitmq_bin >/dev/null || say "$what" ;;
+      chromium) [ -n "${PULSE_CHROMIUM-}" ] || command -v chromium >/dev/null || say "$what" ;;
       *) command -v "$what" >/dev/null || say "$what" ;;
     esac
   done
@@ -23,6 +24,7 @@ how_to_install() {
     rabbitmq) say '  RabbitMQ 3.10 or later apt-get install rabbitmq-server   (its rabbitmq-server in /usr/lib/rabbitmq/bin)' ;;
     flock | setsid) say "  $1                  apt-get install util-linux" ;;
     node) say '  Node.js 18 or later    apt-get install nodejs' ;;
+    chromium) say '  Chromium               apt-get install chromium   (or PULSE_CHROMIUM names its program)' ;;
     *) say "  $1                   apt-get install $1" ;;
   esac
 }

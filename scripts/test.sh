@@ -21,8 +21,8 @@ command_test() {
   if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then set -- --filter "FullyQualifiedName~$1" "${@:2}"; fi
 
   lock_state
-  # node and npm: Stripe's own package judges signatures.
-  mapfile -t missing < <(missing dotnet node npm)
+  # node and npm: Stripe's own package judges signatures. chromium: the console is tested as operators see it.
+  mapfile -t missing < <(missing dotnet node npm chromium)
   [ ${#missing[@]} -eq 0 ] || install_or_tell "${missing[@]}"
   unlock_state
   results=$(mktemp -d)
