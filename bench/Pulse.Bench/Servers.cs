@@ -40,6 +40,9 @@ sealed class Servers : IAsyncDisposable
     /// <summary>Where the database of the two processes is, as Npgsql has it.</summary>
     public string PulseAddress => PostgresAddress.Parse(this["PULSE_POSTGRES"]).ConnectionString;
 
+    /// <summary>The virtual host of the two processes.</summary>
+    public Uri Broker => new(this["PULSE_RABBITMQ"]);
+
     /// <summary>The double of Stripe.</summary>
     public Uri Stripe => new(this["PULSE_STRIPE_URL"]);
 

@@ -47,6 +47,13 @@ public sealed class TestBroker : IAsyncLifetime
         }
     }
 
+    /// <summary>How many connections to the virtual host the broker lists.</summary>
+    public async Task<int> ConnectionsAsync()
+    {
+        using var connections = JsonDocument.Parse(await _management!.GetStringAsync($"/api/vhosts/{_vhost}/connections"));
+        return connections.RootElement.EnumerateArray().Count(connection => connection.TryGetProperty("name", out _));
+    }
+
     /// <summary>Cuts every connection to the virtual host, as the death of the processes behind them would.</summary>
     /// <returns>How many were cut.</returns>
     public async Task<int> CutConnectionsAsync()

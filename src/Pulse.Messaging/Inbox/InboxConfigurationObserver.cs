@@ -9,6 +9,10 @@ namespace Pulse.Messaging.Inbox;
 sealed class InboxConfigurationObserver(string consumerId, IRegistrationContext context, EndpointNames? endpoints = null) : IConsumerConfigurationObserver, ISagaConfigurationObserver
 {
     readonly HashSet<Type> _messages = [];
+    readonly HashSet<Type> _consumers = [];
+
+    /// <summary>Whether all of these have been put into a transaction.</summary>
+    public bool IsComplete(IReadOnlyList<Type> consumers) => _consumers.SetEquals(consumers);
 
     public void ConsumerConfigured<TConsumer>(IConsumerConfigurator<TConsumer> configurator)
         where TConsumer : class
@@ -43,6 +47,7 @@ sealed class InboxConfigurationObserver(string consumerId, IRegistrationContext 
             throw new ConfigurationException(
                 $"Endpoint '{consumerId}' has more than one consumer of {typeof(TMessage).Name} ({consumer.Name} is one). Give each an endpoint of its own.");
 
+        _consumers.Add(consumer);
         endpoints?.Add(consumerId, consumer);
 
         var scope = new ConsumeScopeProvider(context, (ISetScopedConsumeContext)context);

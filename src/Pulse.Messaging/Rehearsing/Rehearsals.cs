@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Reflection;
 using MassTransit;
+using MassTransit.Configuration;
 using MassTransit.Transports;
 using Npgsql;
 using Pulse.Messaging.Inbox;
@@ -67,6 +68,10 @@ public sealed class Rehearsals(IBusRegistrationContext registration, IBusInstanc
                 configurator.ConfigureConsumer(registration, consumer);
         }
 
+        // Observers hear of the consumers here. Without the transaction around it a consumer would do what it does.
+        configuration.Validate().ThrowIfContainsFailure($"Endpoint '{name}' can't be rehearsed:");
+        if (!inbox.IsComplete(endpoints.ConsumersOf(name)))
+            throw new ConfigurationException($"Not every consumer of endpoint '{name}' is in a transaction: it can't be rehearsed.");
         return new ReceiveEndpointDispatcher(configuration.CreateReceiveEndpointContext());
     })).Value;
 

@@ -33,7 +33,7 @@ static class EditRules
         envelope["messageId"] = messageId.ToString();
         // What it was known by before it was redelivered is not this message.
         if (envelope["headers"] is JsonObject headers)
-            headers.Remove("MT-Original-MessageId");
+            headers.Remove("MT-OriginalMessageId");
         return (JsonSerializer.SerializeToUtf8Bytes(envelope), parts);
     }
 

@@ -31,7 +31,7 @@ static class EditTable
             (dead_letter_id, queue, message_id, reason, is_envelope, message_type, exception_type, exception_message, stack, fingerprint, org_id, ids,
              content_type, headers, body, body_bytes, first_failed_at, last_failed_at, occurrences, changed_at, collected_at, edited_from, edit)
         select $2, queue, $3, reason, is_envelope, message_type, exception_type, exception_message, stack, fingerprint, $6, $7,
-            content_type, headers - 'MT-Original-MessageId', $4, octet_length($4), first_failed_at, last_failed_at, 0, $5, $5, $1, $8
+            content_type, headers - 'MT-OriginalMessageId', $4, octet_length($4), first_failed_at, last_failed_at, 0, $5, $5, $1, $8
         from pulse.dead_letters where dead_letter_id = $1
         """;
 

@@ -52,7 +52,7 @@ static partial class LetterReading
         {
             Queue = Clean(delivery.Endpoint, MostType),
             // The inbox knows a redelivered message by its first id.
-            MessageId = Id(Text(headers, "MT-Original-MessageId", 64)) ?? messageId ?? Id(delivery.MessageId) ?? IdOf(digest),
+            MessageId = Id(Text(headers, "MT-OriginalMessageId", 64)) ?? messageId ?? Id(delivery.MessageId) ?? IdOf(digest),
             Reason = reason,
             IsEnvelope = envelope,
             MessageType = messageType,

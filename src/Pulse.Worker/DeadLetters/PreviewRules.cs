@@ -31,7 +31,7 @@ static class PreviewRules
             Outcome = outcome,
             Why = why,
             // The type only: a message may quote the payload, and an operation's result is not masked.
-            ExceptionType = rehearsed.End == RehearsalEnd.Failed ? rehearsed.Exception?.GetType().FullName : null,
+            ExceptionType = rehearsed.Exception?.GetType().FullName,
             Inserted = Some(rehearsed.Inserted),
             Updated = Some(rehearsed.Updated),
             Deleted = Some(rehearsed.Deleted),

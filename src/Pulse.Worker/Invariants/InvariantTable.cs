@@ -218,6 +218,37 @@ static class InvariantTable
         where o.org_id >= $1 and not exists (select from pulse.billing_states b where b.org_id = o.org_id)
         """;
 
+    // Its outbox row, or the note that it has gone, which comes within a second of it.
+    const string DeadLettersQueued = """
+        select d.dead_letter_id::text from pulse.dead_letters d
+        where d.status = 'queued' and d.changed_at <= $4 and not exists (
+            select from pulse.replay_items i join messaging.outbox o on o.id = i.outbox_id
+            where i.dead_letter_id = d.dead_letter_id and i.active and i.state = 'queued')
+        """;
+
+    // What is on its way and in no replay nobody waits for, and no replay takes.
+    const string DeadLettersUnderWay = """
+        select d.dead_letter_id::text from pulse.dead_letters d
+        where d.status in ('queued', 'replayed') and not exists (
+            select from pulse.replay_items i where i.dead_letter_id = d.dead_letter_id and i.active)
+        union all
+        select i.dead_letter_id::text from pulse.replay_items i join pulse.replays r using (replay_id)
+        where i.active and i.state = 'planned' and r.status not in ('canary', 'running', 'paused')
+        """;
+
+    // The counts of all letters, so without a range only; the failures of one letter at any time.
+    const string DeadLettersCounted = """
+        select c.fingerprint || ' ' || c.queue || ' ' || c.status
+        from (select fingerprint, queue, status, count(*) as letters from pulse.dead_letters
+              where $1 = '00000000-0000-0000-0000-000000000000'::uuid group by fingerprint, queue, status) as c
+        full join (select * from pulse.dead_letter_counts_v1 where $1 = '00000000-0000-0000-0000-000000000000'::uuid) as n using (fingerprint, queue, status)
+        where c.letters is distinct from n.letters
+        union all
+        select d.dead_letter_id::text from pulse.dead_letters d
+        where d.dead_letter_id >= $1 and d.edited_from is null
+          and d.occurrences <> (select count(*) from pulse.dead_letter_occurrences o where o.dead_letter_id = d.dead_letter_id)
+        """;
+
     public static readonly IReadOnlyList<Invariant> All =
     [
         new("unfinished_signups", "every acknowledged signup has ended", UnfinishedSignups,
@@ -264,6 +295,12 @@ static class InvariantTable
             "Set next_boundary_at of these organizations to the past: the sweep computes them again. Find what wrote it."),
         new("billing_of_nobody", "every linked customer and every override belongs to an organization with a billing state", BillingOfNobody,
             "Something other than Pulse wrote or deleted rows: compare with a backup."),
+        new("dead_letters_queued", "a dead letter that is queued is in the outbox", DeadLettersQueued,
+            "Is a worker running? Cancel the replay: its letters are free again, and a message that went out is absorbed by the inbox if it comes again."),
+        new("dead_letters_under_way", "a dead letter is on its way exactly while a replay has it", DeadLettersUnderWay,
+            "Set these letters to parked: a message that is still on its way is absorbed, or resolves them."),
+        new("dead_letters_counted", "dead letters and their failures are counted right", DeadLettersCounted,
+            "Something other than Pulse wrote these tables with triggers off: delete the counts and differences, and count the letters into dead_letter_counts."),
     ];
 
     const int Samples = 10;

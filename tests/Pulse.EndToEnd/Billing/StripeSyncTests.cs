@@ -72,7 +72,7 @@ public sealed class StripeSyncTests : IAsyncLifetime
         var (org, customer) = await LinkedAsync();
         var subscription = _stripe.Account.Subscribe(customer, "price_new").Id;
         await DeliverAsync(customer);
-        await Eventually.Until(async () => await _broker.ReadyAsync("billing-sync_error") > 0, TimeSpan.FromSeconds(30), "the message was dead-lettered");
+        await Eventually.Until(async () => await _postgres.AskAsync<long>("select count(*) from pulse.dead_letters where queue = 'billing-sync'") > 0, TimeSpan.FromSeconds(30), "the message was dead-lettered");
         Assert.Equal("unknown_price price_new", await _postgres.AskAsync<string>("select problem from pulse.stripe_customers where customer_id = $1", customer));
         Assert.Equal("trial", await _postgres.AskAsync<string>("select subscription_state from pulse.billing_states where org_id = $1", org));
 

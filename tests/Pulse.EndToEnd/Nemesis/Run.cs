@@ -166,6 +166,8 @@ sealed class Run(int signups, int seed, int workers = 1, int ingresses = 1, int 
             Mistaken(Wrong.Otherwise, $"An answer that no outage explains: {answer}");
         foreach (var queue in report.Queues.Where(queue => queue.Key.EndsWith("_error", StringComparison.Ordinal) && queue.Value > 0))
             Mistaken(Wrong.Otherwise, $"{queue.Value} dead letters in {queue.Key}");
+        if (await platform.Servers.AskAsync<long>("select count(*) from pulse.dead_letters") is var letters && letters > 0)
+            Mistaken(Wrong.Otherwise, $"{letters} dead letters were collected");
 
         var stored = await StoredAsync(platform);
         foreach (var wish in wishes)

@@ -69,7 +69,7 @@ sealed class Crowd(RunningPulse pulse)
             where u.email_normalized = any($1)
             """, (object)Emails));
         await pulse.DrainedAsync();
-        Assert.Empty(await pulse.DeadLetterQueuesAsync());
+        Assert.Empty(await pulse.DeadLettersAsync());
         // Nothing without an owner either.
         Assert.Equal(0L, await pulse.AskAsync<long>("select count(*) from pulse.organizations where not is_default and org_id not in (select org_id from pulse.memberships)"));
     }

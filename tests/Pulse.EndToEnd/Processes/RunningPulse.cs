@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Net;
-using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
 using Npgsql;
@@ -17,7 +16,6 @@ public sealed class RunningPulse : IAsyncLifetime
     readonly OwnState _state = new();
     HttpClient? _http;
     NpgsqlDataSource? _worker;
-    HttpClient? _management;
 
     public Uri Ingress => new(_state["PULSE_INGRESS_URL"]);
     public Uri Worker => new(_state["PULSE_WORKER_URL"]);
@@ -35,17 +33,11 @@ public sealed class RunningPulse : IAsyncLifetime
         var address = PostgresAddress.Parse(_state["PULSE_POSTGRES"]);
         address.Pooling = false;
         _worker = NpgsqlDataSource.Create(address);
-
-        var management = new Uri(_state["PULSE_RABBITMQ_MANAGEMENT"]);
-        _management = new HttpClient { BaseAddress = new Uri(management.GetLeftPart(UriPartial.Scheme) + management.Authority) };
-        _management.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue(
-            "Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes(Uri.UnescapeDataString(management.UserInfo))));
     }
 
     public async Task DisposeAsync()
     {
         _http?.Dispose();
-        _management?.Dispose();
         await (_worker?.DisposeAsync() ?? default);
         await _state.RemoveAsync();
     }
@@ -187,20 +179,9 @@ public sealed class RunningPulse : IAsyncLifetime
         }
     }
 
-    /// <summary>The queues of messages that nobody could consume: each comes into being with its first.</summary>
-    public async Task<IReadOnlyList<string>> DeadLetterQueuesAsync()
-    {
-        using var queues = JsonDocument.Parse(await _management!.GetStringAsync("/api/queues/pulse?columns=name"));
-        return [.. queues.RootElement.EnumerateArray()
-            .Select(queue => queue.GetProperty("name").GetString()!)
-            .Where(name => name.EndsWith("_error", StringComparison.Ordinal) || name.EndsWith("_skipped", StringComparison.Ordinal))];
-    }
-
-    public async Task DeleteQueueAsync(string queue)
-    {
-        using var answer = await _management!.DeleteAsync(new Uri($"/api/queues/pulse/{queue}", UriKind.Relative));
-        answer.EnsureSuccessStatusCode();
-    }
+    /// <summary>Messages that could not be consumed, as the worker has collected them: endpoint, exception, message id.</summary>
+    public async Task<IReadOnlyList<string>> DeadLettersAsync() => await AskAsync<string[]>(
+        "select coalesce(array_agg(queue || ' ' || coalesce(exception_type, reason) || ' ' || message_id), '{}') from pulse.dead_letters");
 
     // --- metrics --------------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ public sealed class ServerOutageTests(RunningPulse pulse) : RunningPulseTests(pu
             await Pulse.EndsAsync(signup, "provisioned", withinSeconds: 90);
         await ReadyAsync();
         Assert.Equal((worker, ingress), (Pulse.Pid("worker"), Pulse.Pid("ingress")));
-        Assert.Empty(await Pulse.DeadLetterQueuesAsync());
+        Assert.Empty(await Pulse.DeadLettersAsync());
     }
 
     [Fact]
@@ -53,7 +53,7 @@ public sealed class ServerOutageTests(RunningPulse pulse) : RunningPulseTests(pu
         await Pulse.EndsAsync(await Pulse.AcceptedAsync(Some.Signup), "provisioned", withinSeconds: 90);
         Assert.Equal((worker, ingress), (Pulse.Pid("worker"), Pulse.Pid("ingress")));
         Assert.True(Pulse.Runs("worker") && Pulse.Runs("ingress"));
-        Assert.Empty(await Pulse.DeadLetterQueuesAsync());
+        Assert.Empty(await Pulse.DeadLettersAsync());
     }
 
     Task ReadyAsync() => Eventually.Until(

@@ -131,6 +131,18 @@ public sealed partial class InvariantTests : IAsyncLifetime
             (Timeline(Segment("expired", "2026-01-02", capabilities: "\"x\"")), Org),
             (Timeline(Segment("active", "2026-01-02"), Segment("suspended", "2126-01-01", capabilities: "\"x\"")), Org),
         ],
+        ["dead_letters_queued"] = [(Letter("queued", 0), Other)],
+        ["dead_letters_under_way"] =
+        [
+            (Letter("replayed", 0), Other),
+            ($"""
+                {Letter("parked", 0)};
+                insert into pulse.replays (replay_id, status, request, plan, letters, planned_by, planned_at, expires_at, changed_at)
+                values ('{Other}', 'cancelled', '{"{}"}', '{"{}"}', 1, 'x', now(), now(), now());
+                insert into pulse.replay_items (replay_id, position, dead_letter_id, active) values ('{Other}', 1, '{Other}', true)
+                """, Other),
+        ],
+        ["dead_letters_counted"] = [(Letter("parked", 1), Other)],
         ["billing_of_nobody"] =
         [
             ($"alter table pulse.stripe_customers drop constraint stripe_customers_org_id_fkey; insert into pulse.stripe_customers (customer_id, org_id, created_at) values ('cus_1', '{Other}', now())", Other),
@@ -153,6 +165,21 @@ public sealed partial class InvariantTests : IAsyncLifetime
         }
 
         return cases;
+    }
+
+    static string Letter(string status, int occurrences) => $"""
+        insert into pulse.dead_letters (dead_letter_id, queue, message_id, reason, is_envelope, fingerprint, content_type, headers, body, body_bytes,
+            status, first_failed_at, last_failed_at, occurrences, changed_at, collected_at)
+        values ('{Other}', 'q', '{Other}', 'fault', true, 'f', 'x', '{"{}"}', '', 0, '{status}', now(), now(), {occurrences}, now() - interval '5 minutes', now())
+        """;
+
+    [Fact]
+    public async Task Counts_that_are_not_those_of_the_letters_are_found()
+    {
+        await RunAsync(Letter("parked", 0));
+        Assert.True((await CheckAsync(null)).Single(finding => finding.Invariant.Name == "dead_letters_counted").Holds);
+        await RunAsync("insert into pulse.dead_letter_differences values ('f', 'q', 'parked', 1), ('g', 'q', 'parked', 1)");
+        Assert.Equal(2, (await CheckAsync(null)).Single(finding => finding.Invariant.Name == "dead_letters_counted").Count);
     }
 
     [Theory]

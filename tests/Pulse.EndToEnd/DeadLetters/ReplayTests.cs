@@ -1,0 +1,234 @@
+using Pulse.Contracts.DeadLetters;
+using Pulse.Messaging;
+using Pulse.Testing;
+
+namespace Pulse.EndToEnd.DeadLetters;
+
+/// <summary>An operator's verbs, through a real broker into the consumers' own rows.</summary>
+public sealed class ReplayTests : IAsyncLifetime
+{
+    static readonly StartRequest AtOnce = new() { RatePerSecond = 0, Canary = 0, StopOnFailureRatio = 1 };
+
+    readonly LetterBed _bed = new();
+
+    public Task InitializeAsync() => _bed.InitializeAsync();
+
+    public Task DisposeAsync() => _bed.DisposeAsync();
+
+    [Fact]
+    public async Task What_failed_is_planned_replayed_behind_a_canary_and_resolved_by_its_consumer()
+    {
+        await _bed.StartAsync();
+        var chores = await _bed.BreakAsync(12);
+        Assert.Equal("Pulse.EndToEnd.DeadLetters.ChoreBrokenException 12", await _bed.Postgres.AskAsync<string>(
+            "select exception_type || ' ' || letters from pulse.dead_letter_groups_v1"));
+
+        var plan = await _bed.PlanAllAsync();
+        Assert.Equal((12, 12, 0), (plan.Letters, plan.Plan.Found, plan.Plan.Excluded.Count));
+        Assert.Equal(("chores", 12), (Assert.Single(plan.Plan.Groups).Queue, plan.Plan.Groups[0].Letters));
+        await _bed.StatusesAsync("parked 12");
+
+        _bed.Mend();
+        var started = (await _bed.StartReplayAsync(plan.ReplayId, new StartRequest { RatePerSecond = 100, Canary = 3, StopOnFailureRatio = 0 })).As<ReplayState>();
+        Assert.Equal(ReplayStatus.Canary, started.Status);
+        await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Completed);
+
+        await _bed.StatusesAsync("resolved 12");
+        await _bed.OnceAsync(chores);
+        Assert.Equal("resolved 12", await _bed.ItemsAsync(plan.ReplayId));
+        Assert.Equal("replay_planned by key:test, replay_started by key:test, replay_completed by replay", await _bed.AuditAsync());
+        // The type's other subscribers heard of each chore once: a replay goes to the queue that failed, and nowhere else.
+        await Eventually.Until(
+            async () => await _bed.Postgres.AskAsync<long>("select count(*) from messaging.inbox where consumer_id = 'chores-stored'") == 12, TimeSpan.FromSeconds(30), "the events arrived");
+    }
+
+    [Fact]
+    public async Task A_canary_that_fails_stops_the_replay_and_the_others_stay_where_they_are()
+    {
+        await _bed.StartAsync();
+        await _bed.BreakAsync(10);
+        var plan = await _bed.PlanAllAsync();
+        await _bed.StartReplayAsync(plan.ReplayId, new StartRequest { RatePerSecond = 0, Canary = 2, StopOnFailureRatio = 0.5 });
+
+        await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Stopped);
+        Assert.Equal("canary_failed", await _bed.Postgres.AskAsync<string>("select stop_reason from pulse.replays"));
+        await _bed.StatusesAsync("failed_again 2, parked 8");
+        Assert.Equal("cancelled 8, failed_again 2", await _bed.ItemsAsync(plan.ReplayId));
+        Assert.Equal(22L, await _bed.Postgres.AskAsync<long>("select 10 + sum(occurrences)::bigint from pulse.dead_letters"));
+        Assert.Equal(0L, await _bed.EffectsAsync());
+
+        // They are free again.
+        Assert.Equal(10, (await _bed.PlanAllAsync()).Letters);
+    }
+
+    [Fact]
+    public async Task Too_many_failures_stop_a_running_replay()
+    {
+        await _bed.StartAsync();
+        await _bed.BreakAsync(60);
+        var plan = await _bed.PlanAllAsync();
+        await _bed.StartReplayAsync(plan.ReplayId, new StartRequest { RatePerSecond = 20, Canary = 0, StopOnFailureRatio = 0.2 });
+
+        await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Stopped);
+        Assert.Equal("failure_ratio", await _bed.Postgres.AskAsync<string>("select stop_reason from pulse.replays"));
+        await Eventually.Until(
+            async () => await _bed.Postgres.AskAsync<long>("select count(*) from pulse.replay_items where state in ('queued', 'sent')") == 0, TimeSpan.FromSeconds(30), "what was under way is over");
+        var failed = await _bed.LettersAsync("failed_again");
+        Assert.InRange(failed, 3, 55);
+        Assert.Equal(60 - failed, await _bed.LettersAsync("parked"));
+    }
+
+    [Fact]
+    public async Task After_three_failed_replays_a_letter_is_quarantined_and_only_its_id_with_a_word_replays_it()
+    {
+        await _bed.StartAsync();
+        var chores = await _bed.BreakAsync(1);
+        for (var replay = 1; replay <= 3; replay++)
+        {
+            var plan = await _bed.PlanAllAsync();
+            await _bed.StartReplayAsync(plan.ReplayId, AtOnce);
+            await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Completed);
+            await _bed.StatusesAsync(replay == 3 ? "quarantined 1" : "failed_again 1");
+        }
+
+        Assert.Equal("nothing_to_replay", (await _bed.PlanAsync(new PlanRequest { Filter = new DeadLetterFilter() })).Code);
+        var id = await _bed.Postgres.AskAsync<Guid>("select dead_letter_id from pulse.dead_letters");
+        Assert.Equal("nothing_to_replay", (await _bed.PlanAsync(new PlanRequest { Ids = [id] })).Code);
+        var last = (await _bed.PlanAsync(new PlanRequest { Ids = [id], IncludeQuarantined = true })).As<ReplayState>();
+        _bed.Mend();
+        await _bed.StartReplayAsync(last.ReplayId, AtOnce);
+        await _bed.StatusesAsync("resolved 1");
+        Assert.Equal(4, await _bed.Postgres.AskAsync<int>("select occurrences from pulse.dead_letters"));
+        await _bed.OnceAsync(chores);
+    }
+
+    [Fact]
+    public async Task A_paused_replay_takes_back_what_is_not_due_and_goes_on_where_it_was()
+    {
+        await _bed.StartAsync();
+        var chores = await _bed.BreakAsync(30);
+        _bed.Mend();
+        var plan = await _bed.PlanAllAsync();
+        await _bed.StartReplayAsync(plan.ReplayId, new StartRequest { RatePerSecond = 2, Canary = 0, StopOnFailureRatio = 1 });
+        await Eventually.Until(async () => await _bed.EffectsAsync() >= 1, TimeSpan.FromSeconds(30), "the first is through");
+
+        Assert.Equal(ReplayStatus.Paused, (await _bed.PauseAsync(plan.ReplayId)).As<ReplayState>().Status);
+        await Eventually.Until(
+            async () => await _bed.Postgres.AskAsync<long>("select count(*) from pulse.replay_items where state in ('queued', 'sent')") == 0, TimeSpan.FromSeconds(30), "nothing is under way");
+        var through = await _bed.EffectsAsync();
+        await _bed.StatusesAsync($"parked {30 - through}, resolved {through}");
+        Assert.Equal(0L, await _bed.Postgres.AskAsync<long>("select count(*) from messaging.outbox where headers ? 'Pulse-Replay-Id'"));
+        Assert.Equal("replay_not_running", (await _bed.PauseAsync(plan.ReplayId)).Code);
+        // Its letters stay its own.
+        Assert.Equal("nothing_to_replay", (await _bed.PlanAsync(new PlanRequest { Filter = new DeadLetterFilter() })).Code);
+
+        await _bed.RunAsync("update pulse.replays set rate_per_second = 0");
+        await _bed.ResumeAsync(plan.ReplayId);
+        await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Completed);
+        await _bed.OnceAsync(chores);
+    }
+
+    [Fact]
+    public async Task A_cancelled_replay_leaves_what_it_has_not_sent()
+    {
+        await _bed.StartAsync();
+        await _bed.BreakAsync(20);
+        _bed.Mend();
+        var plan = await _bed.PlanAllAsync();
+        await _bed.StartReplayAsync(plan.ReplayId, new StartRequest { RatePerSecond = 2, Canary = 0, StopOnFailureRatio = 1 });
+        await Eventually.Until(async () => await _bed.EffectsAsync() >= 1, TimeSpan.FromSeconds(30), "the first is through");
+        await _bed.CancelAsync(plan.ReplayId);
+
+        await Eventually.Until(
+            async () => await _bed.Postgres.AskAsync<long>("select count(*) from pulse.replay_items where active") == 0, TimeSpan.FromSeconds(30), "nothing is under way");
+        var through = await _bed.EffectsAsync();
+        await _bed.StatusesAsync($"parked {20 - through}, resolved {through}");
+        Assert.Equal("replay_ended", (await _bed.CancelAsync(plan.ReplayId)).Code);
+        Assert.Equal("replay_not_paused", (await _bed.ResumeAsync(plan.ReplayId)).Code);
+        Assert.Equal("replay_not_planned", (await _bed.StartReplayAsync(plan.ReplayId, AtOnce)).Code);
+    }
+
+    [Fact]
+    public async Task Two_operators_who_start_the_same_letters_at_once_send_each_once()
+    {
+        await _bed.StartAsync();
+        await _bed.StartAsync();
+        var chores = await _bed.BreakAsync(100);
+        _bed.Mend();
+        var plans = await Task.WhenAll(_bed.PlanAllAsync(), _bed.PlanAllAsync());
+        Assert.All(plans, plan => Assert.Equal(100, plan.Letters));
+        var outcomes = await Task.WhenAll(plans.Select(plan => _bed.StartReplayAsync(plan.ReplayId, AtOnce)));
+
+        await _bed.StatusesAsync("resolved 100");
+        await _bed.OnceAsync(chores);
+        Assert.Equal(100L, await _bed.Postgres.AskAsync<long>("select sum(attempts)::bigint from pulse.dead_letters"));
+        Assert.Equal(100, outcomes.Where(outcome => outcome.Code is null).Sum(outcome => outcome.As<ReplayState>().Letters));
+        Assert.All(outcomes, outcome => Assert.True(outcome.Code is null or "nothing_to_replay"));
+    }
+
+    [Fact]
+    public async Task A_message_that_its_consumer_was_done_with_is_absorbed_and_resolved_all_the_same()
+    {
+        await _bed.StartAsync();
+        var chores = await _bed.BreakAsync(2);
+        // As after a redelivery that succeeded behind the failure.
+        await _bed.RunAsync("insert into messaging.inbox select message_id, queue, now() from pulse.dead_letters where dead_letter_id = (select min(dead_letter_id::text)::uuid from pulse.dead_letters)");
+        _bed.Mend();
+        var plan = await _bed.PlanAllAsync();
+        var preview = (await _bed.PreviewAsync(plan.ReplayId)).As<PreviewResult>();
+        Assert.True(preview.Summary == "1 would create, 1 would change nothing", string.Join(", ", preview.Outcomes));
+        await _bed.StartReplayAsync(plan.ReplayId, AtOnce);
+
+        await _bed.StatusesAsync("resolved 2");
+        await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Completed);
+        Assert.Equal(1L, await _bed.EffectsAsync());
+        Assert.Equal(2, chores.Length);
+    }
+
+    [Fact]
+    public async Task A_consumer_that_is_committed_with_others_marks_its_letters_too()
+    {
+        await _bed.StartAsync(deferring: true);
+        var chores = await _bed.BreakAsync(200);
+        _bed.Mend();
+        var plan = await _bed.PlanAllAsync();
+        await _bed.StartReplayAsync(plan.ReplayId, AtOnce);
+        await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Completed);
+        await _bed.StatusesAsync("resolved 200");
+        await _bed.OnceAsync(chores);
+    }
+
+    [Fact]
+    public async Task A_replayed_message_that_is_put_off_by_its_consumer_is_still_known_as_the_replay_s()
+    {
+        await _bed.StartAsync();
+        await _bed.BreakAsync(1);
+        // Passing, so it is redelivered a little later: by another message, under the same id.
+        _bed.Faults.Of = _ => new TimeoutException("try later");
+        var plan = await _bed.PlanAllAsync();
+        await _bed.StartReplayAsync(plan.ReplayId, AtOnce);
+        await _bed.StatusesAsync("failed_again 1");
+        Assert.Equal("failed_again 1", await _bed.ItemsAsync(plan.ReplayId));
+
+        var first = true;
+        _bed.Faults.Of = _ => first ? new TimeoutException("try later") : null;
+        var again = await _bed.PlanAllAsync();
+        await _bed.StartReplayAsync(again.ReplayId, AtOnce);
+        await Eventually.Until(async () => await _bed.Postgres.AskAsync<string>("select status from pulse.dead_letters") is "replayed" or "failed_again", TimeSpan.FromSeconds(30), "it was sent");
+        first = false;
+        await _bed.StatusesAsync(await _bed.LettersAsync("failed_again") == 1 ? "failed_again 1" : "resolved 1");
+    }
+
+    [Fact]
+    public async Task A_plan_that_nobody_starts_expires()
+    {
+        var node = await _bed.StartAsync(clock: _bed.Clock);
+        await _bed.BreakAsync(1);
+        var plan = await _bed.PlanAllAsync();
+        _bed.Clock.Advance(TimeSpan.FromMinutes(61));
+        await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Expired);
+        Assert.Equal("replay_expired", (await _bed.StartReplayAsync(plan.ReplayId, AtOnce)).Code);
+        await _bed.StatusesAsync("parked 1");
+        Assert.NotNull(node);
+    }
+}
