@@ -13,7 +13,7 @@ public sealed class FormTests(TestPostgres postgres) : ConsoleTests(postgres)
     public async Task A_form_without_a_token_of_this_session_does_nothing()
     {
         var org = await TenantAsync();
-        var letter = await new Letter().StoreAsync(Postgres);
+        var letter = await new StoredLetter().StoreAsync(Postgres);
         using var browser = await SignedInAsync(Everything);
         using var stranger = await SignedInAsync(Everything);
         var foreign = Token(await stranger.PageAsync("/console/health"));
@@ -45,7 +45,7 @@ public sealed class FormTests(TestPostgres postgres) : ConsoleTests(postgres)
     public async Task What_a_key_may_not_do_is_neither_offered_nor_done()
     {
         var org = await TenantAsync();
-        var letter = await new Letter().StoreAsync(Postgres);
+        var letter = await new StoredLetter().StoreAsync(Postgres);
         using var reader = await SignedInAsync(Scopes.OrgsRead, Scopes.DeadLettersRead);
 
         Assert.DoesNotContain("/suspend", await reader.PageAsync($"/console/organizations/{org}"), StringComparison.Ordinal);
@@ -106,7 +106,7 @@ public sealed class FormTests(TestPostgres postgres) : ConsoleTests(postgres)
     {
         const string evil = "<script>alert('x')</script>";
         var org = await TenantAsync(Some.Signup with { OrgName = "\"><img src=x onerror=alert(1)>" });
-        var letter = await new Letter { Queue = evil, ExceptionMessage = evil, Fingerprint = "evil<b>", Headers = new Dictionary<string, string> { [evil] = evil } }.StoreAsync(Postgres);
+        var letter = await new StoredLetter { Queue = evil, ExceptionMessage = evil, Fingerprint = "evil<b>", Headers = new Dictionary<string, string> { [evil] = evil } }.StoreAsync(Postgres);
         await Postgres.RunAsync("update pulse.organizations set suspend_reason = $2 where org_id = $1", org, evil);
         using var browser = await SignedInAsync(Everything);
 

@@ -24,7 +24,7 @@ public sealed class DeadLetterApiTests(TestPostgres postgres) : AdminTests(postg
     public async Task A_list_goes_on_behind_its_cursor_and_has_each_letter_once()
     {
         for (var number = 0; number < 7; number++)
-            await new Letter { FailedAt = Clock.GetUtcNow().UtcDateTime.AddMinutes(-(number / 2)) }.StoreAsync(Postgres);
+            await new StoredLetter { FailedAt = Clock.GetUtcNow().UtcDateTime.AddMinutes(-(number / 2)) }.StoreAsync(Postgres);
 
         var (seen, cursor) = (new List<Guid>(), "");
         do
@@ -42,12 +42,12 @@ public sealed class DeadLetterApiTests(TestPostgres postgres) : AdminTests(postg
     public async Task Each_filter_finds_what_it_says()
     {
         var (org, now) = (Guid.CreateVersion7(), Clock.GetUtcNow().UtcDateTime);
-        var wanted = await new Letter
+        var wanted = await new StoredLetter
         {
             Queue = "lifecycle", MessageType = "Pulse.Contracts.Lifecycle:SuspendOrganization", ExceptionType = "System.TimeoutException", ExceptionMessage = "The broker timed out",
             Fingerprint = new string('a', 32), OrgId = org, Status = "failed_again", FailedAt = now.AddHours(-1),
         }.StoreAsync(Postgres);
-        await new Letter { FailedAt = now.AddHours(-5) }.StoreAsync(Postgres);
+        await new StoredLetter { FailedAt = now.AddHours(-5) }.StoreAsync(Postgres);
 
         foreach (var query in (string[])
                  [
@@ -68,9 +68,9 @@ public sealed class DeadLetterApiTests(TestPostgres postgres) : AdminTests(postg
     [Fact]
     public async Task Groups_tell_how_many_letters_stand_where()
     {
-        await new Letter { Fingerprint = new string('b', 32) }.StoreAsync(Postgres);
-        await new Letter { Fingerprint = new string('b', 32), Status = "resolved" }.StoreAsync(Postgres);
-        await new Letter { Fingerprint = new string('c', 32), Queue = "lifecycle", Status = "resolved", FailedAt = Clock.GetUtcNow().UtcDateTime }.StoreAsync(Postgres);
+        await new StoredLetter { Fingerprint = new string('b', 32) }.StoreAsync(Postgres);
+        await new StoredLetter { Fingerprint = new string('b', 32), Status = "resolved" }.StoreAsync(Postgres);
+        await new StoredLetter { Fingerprint = new string('c', 32), Queue = "lifecycle", Status = "resolved", FailedAt = Clock.GetUtcNow().UtcDateTime }.StoreAsync(Postgres);
 
         var groups = (await GetAsync($"{Path}/groups")).GetProperty("items").EnumerateArray().ToList();
         Assert.Equal([new string('c', 32), new string('b', 32)], groups.Select(group => group.GetProperty("fingerprint").GetString()));
@@ -144,7 +144,7 @@ public sealed class DeadLetterApiTests(TestPostgres postgres) : AdminTests(postg
         Clock.Advance(TimeSpan.FromMinutes(6));
         await (await SendAsync("POST", $"{Path}/{letter.Id}/reveal", _key, null, ("Idempotency-Key", key))).IsProblem(409, "reveal_expired");
         // The key of one letter is no key to another.
-        var other = await new Letter().StoreAsync(Postgres);
+        var other = await new StoredLetter().StoreAsync(Postgres);
         await (await SendAsync("POST", $"{Path}/{other.Id}/reveal", _key, null, ("Idempotency-Key", key))).IsProblem(422, "idempotency_key_reused");
     }
 
@@ -170,7 +170,7 @@ public sealed class DeadLetterApiTests(TestPostgres postgres) : AdminTests(postg
     [InlineData("dead-letters/{id}/edit", """{"message":{}}""")]
     public async Task What_a_command_says_is_looked_at_before_it_is_stored(string path, string body)
     {
-        var letter = await new Letter().StoreAsync(Postgres);
+        var letter = await new StoredLetter().StoreAsync(Postgres);
         await ReplayAsync(letter.Id);
 
         await (await SendAsync("POST", "/api/admin/" + path.Replace("{id}", letter.Id.ToString(), StringComparison.Ordinal), _key, body)).IsProblem(400, "invalid_request");
@@ -187,7 +187,7 @@ public sealed class DeadLetterApiTests(TestPostgres postgres) : AdminTests(postg
     [InlineData("dead-letters/{id}/edit", "deadletters.edit", """{"message":{"customerId":"cus_2"},"reason":"why"}""", """{"about":"{id}","reason":"why","message":{"customerId":"cus_2"},"dead_letter_id":"{id}"}""")]
     public async Task A_command_is_an_operation_with_what_was_said(string path, string kind, string body, string request)
     {
-        var letter = await new Letter().StoreAsync(Postgres);
+        var letter = await new StoredLetter().StoreAsync(Postgres);
         await ReplayAsync(letter.Id);
         string Filled(string text) => text.Replace("{id}", letter.Id.ToString(), StringComparison.Ordinal);
 
@@ -201,7 +201,7 @@ public sealed class DeadLetterApiTests(TestPostgres postgres) : AdminTests(postg
         await (await asked).IsProblem(409, "because");
     }
 
-    async Task<Letter> PlantedAsync() => await new Letter
+    async Task<StoredLetter> PlantedAsync() => await new StoredLetter
     {
         ExceptionMessage = $"The key {Secret} of ada@example.com is unknown",
         ExceptionType = "System.InvalidOperationException",

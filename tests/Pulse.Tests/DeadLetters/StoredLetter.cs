@@ -4,7 +4,7 @@ using System.Text.Json;
 namespace Pulse.Tests.DeadLetters;
 
 /// <summary>A dead letter as the collector stores one. There is no broker here.</summary>
-sealed record Letter
+sealed record StoredLetter
 {
     public Guid Id { get; init; } = Guid.CreateVersion7();
     public Guid MessageId { get; init; } = Guid.NewGuid();
@@ -20,7 +20,7 @@ sealed record Letter
     public string Body { get; init; } = """{"messageId":"01900000-0000-7000-8000-000000000000","message":{"customerId":"cus_1"}}""";
     public object Headers { get; init; } = new { MT_Reason = "fault" };
 
-    public async Task<Letter> StoreAsync(TestPostgres postgres)
+    public async Task<StoredLetter> StoreAsync(TestPostgres postgres)
     {
         await postgres.RunAsync("""
             insert into pulse.dead_letters (dead_letter_id, queue, message_id, reason, is_envelope, message_type, exception_type, exception_message, stack, fingerprint,
