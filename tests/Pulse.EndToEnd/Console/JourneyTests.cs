@@ -66,7 +66,7 @@ public sealed class JourneyTests(RunningPulse pulse, Chromium chromium) : Browse
             await page.Locator($"input[value='{letter}']").CheckAsync();
         await Button(page, "Plan a replay of the chosen").ClickAsync();
         await page.GetByLabel("Canary").FillAsync("0");
-        await page.GetByLabel("Messages a second").FillAsync("1");
+        await page.GetByLabel("Messages a second").FillAsync("0.4");
         await page.GetByLabel("Stop when so many fail again").FillAsync("1");
         await Button(page, "Start the replay").ClickAsync();
 
