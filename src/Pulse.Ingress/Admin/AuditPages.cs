@@ -36,17 +36,20 @@ static class AuditPages
     public static Html Table(ConsoleRequest request, string caption, IEnumerable<AuditEntry> entries, bool withOrganization) => Element.Table(
         caption, ["When", "Who", "What", .. withOrganization ? ["Organization"] : Array.Empty<string>(), "Changed", "Cause"],
         entries.Select(entry => Html.Of($"""
-            <tr><td>{Element.Time(entry.At, request.Now)}</td><td><code>{entry.Actor}</code></td><th scope="row">{entry.Action.Replace('_', ' ')}</th>
+            <tr><td>{Element.Time(entry.At, request.Now)}</td><td class="tight"><code>{entry.Actor}</code></td><th scope="row">{entry.Action.Replace('_', ' ')}</th>
             {(withOrganization ? Html.Of($"<td>{Organization(request, entry.OrgId)}</td>") : Html.Nothing)}
-            <td class="wide">{Changes(entry)}</td><td><code class="muted">{entry.Cause}</code></td></tr>
+            <td class="wide">{Changes(entry)}</td><td class="tight"><code class="muted" title="{entry.Cause}">{Short(entry.Cause)}</code></td></tr>
 
             """)));
 
     static Html Organization(ConsoleRequest request, string? orgId) => orgId is null
         ? Html.Of($"""<span class="muted">–</span>""")
         : request.May(Scopes.OrgsRead)
-            ? Html.Of($"""<a href="{OrganizationPages.Of(orgId)}"><code>{orgId}</code></a>""")
+            ? Html.Of($"""<a href="{OrganizationPages.Of(orgId)}"><code title="{orgId}">{(orgId.Length == 36 ? "…" + orgId[^12..] : orgId)}</code></a>""")
             : Element.Code(orgId);
+
+    // Of an id its end, which is random; its beginning is the time.
+    static string? Short(string? cause) => cause is { Length: > 36 } && Guid.TryParseExact(cause[^36..], "D", out _) ? $"{cause[..^36]}…{cause[^12..]}" : cause;
 
     static Html Changes(AuditEntry entry) => Html.All(Differences(entry.Before, entry.After).Select(change => Html.Of($"""
         <div><span class="muted">{change.Name}</span> {(change.Before is null ? Html.Nothing : Html.Of($"""<span class="hidden">was </span><code class="old">{change.Before}</code> """))}{(change.After is null ? Html.Nothing : Html.Of($"""<span class="hidden">is now </span><code class="new">{change.After}</code>"""))}</div>

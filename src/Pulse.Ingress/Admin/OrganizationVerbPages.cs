@@ -52,6 +52,7 @@ static class OrganizationVerbPages
 
         return new ConsolePage(request, $"{face.Button}: {organization.Name}", Html.Of($"""
             {(mistake is null ? Html.Nothing : Html.Of($"""<div class="notice bad" role="alert"><p>{mistake.Detail}</p></div>"""))}
+            {(face.Fits(organization) ? Html.Nothing : Element.Notice("warn", Html.Of($"As it stands now this will be refused.")))}
             <section aria-label="Confirmation">
             <p>You are about to do this to <strong><bdi>{organization.Name}</bdi></strong> (<code>{organization.OrgId}</code>, now {organization.Status.Replace('_', ' ')}).</p>
             <p>{face.What}</p>

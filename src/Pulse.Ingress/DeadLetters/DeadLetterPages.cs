@@ -169,14 +169,17 @@ static class DeadLetterPages
 
     static Html Row(ConsoleRequest request, DeadLetterItem letter, bool may) => Html.Of($"""
         <tr>{(may ? Html.Of($"""<td><input type="checkbox" name="letter" value="{letter.DeadLetterId}" aria-label="Choose message {letter.MessageId}"></td>""") : Html.Nothing)}
-        <th scope="row"><a href="{Letter(letter.DeadLetterId)}">{Short(letter.MessageType) ?? "Message"}</a><br><code class="muted">{letter.MessageId}</code></th>
+        <th scope="row"><a href="{Letter(letter.DeadLetterId)}">{Short(letter.MessageType) ?? "Message"}</a><br><code class="muted" title="{letter.MessageId}">{End(letter.MessageId.ToString())}</code></th>
         <td>{Element.Badge(letter.Status)}</td>
         <td class="wide">{Short(letter.ExceptionType) ?? Why(letter.Reason)}<br><span class="muted">{Cut(letter.ExceptionMessage)}</span></td>
-        <td>{(letter.OrgId is { } org ? Element.Code(OrgAddress.Text(org)) : Html.Of($"""<span class="muted">–</span>"""))}</td>
+        <td class="tight">{(letter.OrgId is { } org ? Html.Of($"""<code title="{OrgAddress.Text(org)}">{End(OrgAddress.Text(org))}</code>""") : Html.Of($"""<span class="muted">–</span>"""))}</td>
         <td class="number">{letter.Occurrences}</td><td class="number">{letter.Attempts}</td>
         <td>{Element.Time(letter.LastFailedAt, request.Now)}</td></tr>
 
         """);
+
+    // The end of an id, which is random: enough to tell two apart.
+    static string End(string id) => id.Length == 36 ? "…" + id[^12..] : id;
 
     /// <summary>A type without its namespace.</summary>
     public static string? Short(string? type) => type is null ? null : type[(type.LastIndexOfAny(['.', ':']) + 1)..];

@@ -112,7 +112,7 @@ static partial class Masking
         Part(name.AsSpan(last));
         return Several().Replace(shown.ToString(), Mask);
 
-        // Of a compiler's name, d__12 and 0: numbers of three digits at most.
+        // Of a compiler's name c, d__12 and 0: one letter, or numbers of three digits at most.
         void Part(ReadOnlySpan<char> part) =>
             shown.Append(part.IsEmpty || Vocabulary.IsIdentifier(part) || CompilerMade().IsMatch(part) ? part : Mask);
     }
@@ -126,7 +126,7 @@ static partial class Masking
     [GeneratedRegex(@"[.:+`\[\],&*<>|\s]+", RegexOptions.CultureInvariant)]
     private static partial Regex Sign();
 
-    [GeneratedRegex(@"^(?:[a-z]{0,2}__\d{1,3}(?:_\d{1,3})?|\d{1,3})$", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"^(?:[a-z]|[a-z]{0,2}__(?:DisplayClass)?\d{1,3}(?:_\d{1,3})?|\d{1,3})$", RegexOptions.CultureInvariant)]
     private static partial Regex CompilerMade();
 
     [GeneratedRegex(@"•••(?:[^\w•]{0,4}•••)+", RegexOptions.CultureInvariant)]

@@ -11,7 +11,7 @@ namespace Pulse.EndToEnd.Console;
 /// </summary>
 public sealed class ScreenshotTests(RunningPulse pulse, Chromium chromium) : BrowserTests(pulse, chromium)
 {
-    const int Wide = 1280;
+    const int Wide = 1120;
     const int Narrow = 390;
     const long BytesMost = 150 * 1024;
 
@@ -30,7 +30,7 @@ public sealed class ScreenshotTests(RunningPulse pulse, Chromium chromium) : Bro
             ("group", $"/console/dead-letters/groups/{group}", true, false), ("message", $"/console/dead-letters/messages/{letter}", false, false),
             ("reveal-narrow", $"/console/dead-letters/messages/{letter}/reveal", false, true), ("plan", $"/console/replays/{planned}", false, false),
             ("replay-dark", $"/console/replays/{running}", true, false), ("organizations-narrow", "/console/organizations", false, true), ("organization", $"/console/organizations/{org}", false, false),
-            ("confirmation-dark", $"/console/organizations/{org}/suspend", true, false), ("audit", "/console/audit", false, false), ("nothing-found-dark", "/console/dead-letters/messages?q=nothing", true, false),
+            ("confirmation-dark", $"/console/organizations/{org}/soft-delete", true, false), ("audit", "/console/audit", false, false), ("nothing-found-dark", "/console/dead-letters/messages?q=nothing", true, false),
         ];
         var wrong = new List<string>();
         foreach (var dark in (bool[])[false, true])
@@ -64,14 +64,14 @@ public sealed class ScreenshotTests(RunningPulse pulse, Chromium chromium) : Bro
 
     static async Task ShootAsync(IPage page, string name)
     {
-        var height = Math.Min(1400, await page.EvaluateAsync<int>("document.documentElement.scrollHeight"));
-        await page.ScreenshotAsync(new PageScreenshotOptions
+        var height = Math.Min(960, await page.EvaluateAsync<int>("document.documentElement.scrollHeight"));
+        var picture = await page.ScreenshotAsync(new PageScreenshotOptions
         {
-            Path = Path.Combine(Directory, name + ".png"),
             FullPage = true,
             Clip = new Clip { X = 0, Y = 0, Width = page.ViewportSize!.Width, Height = height },
             Animations = ScreenshotAnimations.Disabled,
         });
+        await File.WriteAllBytesAsync(Path.Combine(Directory, name + ".png"), Png.Smaller(picture));
     }
 
     // As the page is laid out: what can't be seen in its source.
