@@ -4,7 +4,6 @@ using Microsoft.Extensions.Logging;
 using Pulse.Messaging.Outbox;
 using RabbitMQ.Client;
 using RabbitMQ.Client.Events;
-using RabbitMQ.Client.Exceptions;
 
 namespace Pulse.Messaging.DeadLetters;
 
@@ -41,10 +40,9 @@ sealed partial class DeadLetterCollector(
             {
                 await CollectAsync(await broker.GetAsync(stoppingToken), () => healthy = true, stoppingToken);
             }
-            catch (Exception exception) when (exception is BrokerUnavailableException or OperationInterruptedException or AlreadyClosedException
-                or IOException or TimeoutException || (exception is OperationCanceledException && !stoppingToken.IsCancellationRequested))
+            catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
             {
-                // Once an outage, not once a second of it.
+                // Whatever the broker or the client does: what is not acknowledged comes again. Once an outage, not once a second of it.
                 if (healthy)
                     Waiting(log, exception.Message.Split('\n', 2)[0]);
                 healthy = false;

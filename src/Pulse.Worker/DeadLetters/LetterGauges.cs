@@ -9,9 +9,10 @@ namespace Pulse.Worker.DeadLetters;
 /// How many letters there are: read from what is counted as letters change, so that a million cost what ten do; and the sweep that adds up
 /// the differences.
 /// </summary>
-sealed partial class LetterGauges(NpgsqlDataSource dataSource, EndpointNames endpoints, ILogger<LetterGauges> log) : BackgroundService
+sealed partial class LetterGauges(NpgsqlDataSource dataSource, EndpointNames endpoints, TimeProvider clock, ILogger<LetterGauges> log) : BackgroundService
 {
     static readonly TimeSpan Every = TimeSpan.FromSeconds(2);
+    static readonly TimeSpan AtMost = TimeSpan.FromSeconds(30);
 
     Dictionary<(string Queue, string Status), long>? _latest;
 
@@ -33,6 +34,7 @@ sealed partial class LetterGauges(NpgsqlDataSource dataSource, EndpointNames end
     {
         while (true)
         {
+            var started = clock.GetTimestamp();
             try
             {
                 await FoldAsync(stoppingToken);
@@ -44,7 +46,9 @@ sealed partial class LetterGauges(NpgsqlDataSource dataSource, EndpointNames end
                 NotRead(log, exception.Message);
             }
 
-            await Task.Delay(Every, stoppingToken);
+            // A million groups would take their time: no more than a fiftieth of a processor's.
+            var pause = clock.GetElapsedTime(started) * 50;
+            await Task.Delay(pause < Every ? Every : pause > AtMost ? AtMost : pause, stoppingToken);
         }
     }
 
@@ -53,7 +57,7 @@ sealed partial class LetterGauges(NpgsqlDataSource dataSource, EndpointNames end
         with one as materialized (select pg_try_advisory_xact_lock(5711900611840364413) as mine),
         folded as (
             delete from pulse.dead_letter_differences
-            where ctid = any (array(select ctid from pulse.dead_letter_differences where (select mine from one) limit 20000))
+            where ctid = any (array(select ctid from pulse.dead_letter_differences where (select mine from one) limit 100000))
             returning fingerprint, queue, status, letters)
         insert into pulse.dead_letter_counts as c (fingerprint, queue, status, letters)
         select fingerprint, queue, status, sum(letters) from folded group by fingerprint, queue, status

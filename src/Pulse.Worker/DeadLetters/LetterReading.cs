@@ -63,7 +63,9 @@ static partial class LetterReading
             NormalStack = normal,
             OrgId = orgId,
             Ids = Ids(delivery, message),
-            ContentType = Clean(delivery.ContentType is { Length: > 0 } contentType ? contentType : "application/octet-stream", MostType),
+            ContentType = Clean(delivery.ContentType is { Length: > 0 } contentType ? contentType
+                // As MassTransit takes one that says nothing.
+                : envelope ? "application/vnd.masstransit+json" : "application/octet-stream", MostType),
             Headers = HeadersOf(headers),
             Body = delivery.Body.Length <= MostBody ? delivery.Body.ToArray() : delivery.Body[..KeptOfLarger].ToArray(),
             BodyBytes = delivery.Body.Length,

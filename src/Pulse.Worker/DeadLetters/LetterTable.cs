@@ -98,7 +98,8 @@ static class LetterTable
             Array(letter => "{" + string.Join(',', letter.Ids) + "}", NpgsqlDbType.Text);
             Array(letter => letter.ContentType, NpgsqlDbType.Text);
             Array(letter => letter.Headers, NpgsqlDbType.Jsonb);
-            Array(letter => letter.Body, NpgsqlDbType.Bytea);
+            // Once is enough.
+            Array(letter => command == batch.BatchCommands[0] ? letter.Body : [], NpgsqlDbType.Bytea);
             Array(letter => letter.BodyBytes, NpgsqlDbType.Integer);
             Array(letter => (letter.FailedAt ?? now).UtcDateTime, NpgsqlDbType.TimestampTz);
             Array(letter => letter.Failure, NpgsqlDbType.Text);

@@ -115,11 +115,11 @@ static class PlanTable
     public static Task DropAsync(NpgsqlConnection connection, Guid replayId, CancellationToken cancellationToken) =>
         RunAsync(connection, DropSql, cancellationToken, Id(replayId));
 
-    const string LockSql = "select status, letters, expires_at, plan::text, paused_in from pulse.replays where replay_id = $1 for update";
+    const string LockSql = "select status, letters, expires_at, plan::text, paused_in, coalesce((request ->> 'include_quarantined')::boolean, false) from pulse.replays where replay_id = $1 for update";
 
     /// <summary>Locks a replay.</summary>
     /// <returns>Null: there is none.</returns>
-    public static async Task<(ReplayState State, string? PausedIn)?> LockAsync(NpgsqlConnection connection, Guid replayId, CancellationToken cancellationToken)
+    public static async Task<(ReplayState State, string? PausedIn, bool Quarantined)?> LockAsync(NpgsqlConnection connection, Guid replayId, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(LockSql, connection) { Parameters = { Id(replayId) } };
         await using var row = await command.ExecuteReaderAsync(cancellationToken);
@@ -133,7 +133,7 @@ static class PlanTable
             Letters = row.GetInt32(1),
             ExpiresAt = new DateTimeOffset(row.GetDateTime(2), TimeSpan.Zero),
             Plan = JsonSerializer.Deserialize<ReplayPlan>(row.GetString(3))!,
-        }, row.IsDBNull(4) ? null : row.GetString(4));
+        }, row.IsDBNull(4) ? null : row.GetString(4), row.GetBoolean(5));
     }
 
     // One start after the other, so that of two replays of the same letters the second sees what the first took. The unique index is behind it.
@@ -142,7 +142,7 @@ static class PlanTable
     const string TakeSql = """
         update pulse.replay_items i set active = true
         from pulse.dead_letters d
-        where i.replay_id = $1 and i.state = 'planned' and d.dead_letter_id = i.dead_letter_id and d.status in ('parked', 'failed_again', 'quarantined')
+        where i.replay_id = $1 and i.state = 'planned' and d.dead_letter_id = i.dead_letter_id and (d.status in ('parked', 'failed_again') or (d.status = 'quarantined' and $2))
           and not exists (select from pulse.replay_items other where other.dead_letter_id = i.dead_letter_id and other.active)
         """;
 
@@ -157,10 +157,10 @@ static class PlanTable
     /// <summary>Takes the plan's letters for its replay: those that nobody else has taken meanwhile.</summary>
     /// <returns>How many.</returns>
     public static async Task<int> StartAsync(
-        NpgsqlConnection connection, Guid replayId, StartRequest request, string actor, DateTimeOffset now, CancellationToken cancellationToken)
+        NpgsqlConnection connection, Guid replayId, StartRequest request, bool quarantined, string actor, DateTimeOffset now, CancellationToken cancellationToken)
     {
         await RunAsync(connection, OneByOneSql, cancellationToken);
-        var taken = await RunAsync(connection, TakeSql, cancellationToken, Id(replayId));
+        var taken = await RunAsync(connection, TakeSql, cancellationToken, Id(replayId), new NpgsqlParameter<bool> { TypedValue = quarantined });
         if (taken == 0)
             return 0;
 

@@ -36,7 +36,7 @@ sealed partial class ReplayConsumer(ReplayEngine engine, ReplayMeter meter, Time
 
     public Task Consume(ConsumeContext<StartReplay> context) => DoAsync(context, context.Message.OperationId, async (connection, operation, now) =>
     {
-        if (await PlanTable.LockAsync(connection, context.Message.ReplayId, context.CancellationToken) is not var (state, _))
+        if (await PlanTable.LockAsync(connection, context.Message.ReplayId, context.CancellationToken) is not var (state, _, quarantined))
             return (Missing, null);
         if (state.Status != ReplayStatus.Planned)
             return (new Refusal(409, state.Status == ReplayStatus.Expired ? "replay_expired" : "replay_not_planned", $"It is {state.Status}: plan a new one."), null);
@@ -44,7 +44,7 @@ sealed partial class ReplayConsumer(ReplayEngine engine, ReplayMeter meter, Time
             return (new Refusal(409, "replay_expired", "A plan is good for an hour. Plan a new one."), null);
 
         var request = JsonSerializer.Deserialize<StartRequest>(operation.Request)!;
-        var taken = await PlanTable.StartAsync(connection, state.ReplayId, request, operation.Actor, now, context.CancellationToken);
+        var taken = await PlanTable.StartAsync(connection, state.ReplayId, request, quarantined, operation.Actor, now, context.CancellationToken);
         if (taken == 0)
             return (new Refusal(409, "nothing_to_replay", "None of its letters is free any more: another replay has taken them, or they were resolved or discarded."), null);
 
@@ -74,7 +74,7 @@ sealed partial class ReplayConsumer(ReplayEngine engine, ReplayMeter meter, Time
         ConsumeContext context, Guid operationId, Guid replayId, string action, Func<ReplayState, string?, (string? Status, Refusal? Refusal)> decide) =>
         DoAsync(context, operationId, async (connection, _, now) =>
         {
-            if (await PlanTable.LockAsync(connection, replayId, context.CancellationToken) is not var (state, pausedIn))
+            if (await PlanTable.LockAsync(connection, replayId, context.CancellationToken) is not var (state, pausedIn, _))
                 return (Missing, null);
             var (status, refusal) = decide(state, pausedIn);
             if (status is null)

@@ -28,11 +28,14 @@ sealed partial class ReplayEngine(NpgsqlDataSource dataSource, OutboxBell bell, 
         while (true)
         {
             var started = clock.GetTimestamp();
-            var sent = false;
+            var (sent, moves) = (false, false);
             try
             {
-                foreach (var replayId in await ReplayTable.OpenAsync(dataSource, stoppingToken))
+                foreach (var (replayId, moving) in await ReplayTable.OpenAsync(dataSource, stoppingToken))
+                {
+                    moves |= moving;
                     sent |= await StepAsync(replayId, stoppingToken);
+                }
             }
             catch (Exception exception) when (exception is NpgsqlException or TimeoutException)
             {
@@ -40,7 +43,7 @@ sealed partial class ReplayEngine(NpgsqlDataSource dataSource, OutboxBell bell, 
             }
 
             // A replay of a hundred thousand letters takes its time to look at: no more than a fifth of a processor's.
-            var pause = sent ? clock.GetElapsedTime(started) * 4 : Idle / 4;
+            var pause = sent ? clock.GetElapsedTime(started) * 4 : moves ? Idle / 4 : Idle;
             await _wake.WaitAsync(pause < Busy ? Busy : pause > Idle ? Idle : pause, stoppingToken);
         }
     }

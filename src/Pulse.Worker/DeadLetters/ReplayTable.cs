@@ -8,18 +8,21 @@ static class ReplayTable
 {
     // What is not over, and what is over but has letters on their way. SKIP LOCKED: another worker is at it.
     const string OpenSql = """
-        select replay_id from pulse.replays where status in ('planned', 'canary', 'running', 'paused')
-        union
-        select replay_id from pulse.replay_items where state in ('queued', 'sent')
+        select replay_id, bool_or(moves) from (
+            select replay_id, status <> 'planned' as moves from pulse.replays where status in ('planned', 'canary', 'running', 'paused')
+            union all
+            (select distinct replay_id, true from pulse.replay_items where state in ('queued', 'sent'))) as open
+        group by replay_id
         """;
 
-    public static async Task<List<Guid>> OpenAsync(NpgsqlDataSource dataSource, CancellationToken cancellationToken)
+    /// <returns>Their ids, and whether there is anything to look at but a plan's age.</returns>
+    public static async Task<List<(Guid ReplayId, bool Moves)>> OpenAsync(NpgsqlDataSource dataSource, CancellationToken cancellationToken)
     {
         await using var command = dataSource.CreateCommand(OpenSql);
-        var open = new List<Guid>();
+        var open = new List<(Guid, bool)>();
         await using var row = await command.ExecuteReaderAsync(cancellationToken);
         while (await row.ReadAsync(cancellationToken))
-            open.Add(row.GetGuid(0));
+            open.Add((row.GetGuid(0), row.GetBoolean(1)));
         return open;
     }
 

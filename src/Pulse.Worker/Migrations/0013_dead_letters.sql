@@ -202,6 +202,7 @@ create table pulse.replay_items (
 -- One active replay for each letter.
 create unique index replay_items_active on pulse.replay_items (dead_letter_id) where active;
 create unique index replay_items_letter on pulse.replay_items (dead_letter_id, replay_id);
+create index replay_items_under_way on pulse.replay_items (replay_id) where state in ('queued', 'sent');
 create index replay_items_state on pulse.replay_items (replay_id, state, position);
 
 -- What operators see. Payloads are apart, so that a list can't read one by accident.

@@ -43,7 +43,8 @@ public sealed class LetterBed : IAsyncLifetime
 
     public Task DisposeAsync() => _bed.DisposeAsync();
 
-    internal async Task<Node> StartAsync(Func<string, Task>? atPoint = null, bool edit = true, bool deferring = false, TimeProvider? clock = null)
+    internal async Task<Node> StartAsync(Func<string, Task>? atPoint = null, bool edit = true, bool deferring = false, TimeProvider? clock = null,
+        Action<IBusRegistrationConfigurator, Settings>? more = null)
     {
         var settings = new Settings(new ConfigurationBuilder().AddInMemoryCollection([new("PULSE_REPLAY_EDIT", edit ? "true" : "false")]).Build());
         var node = await _bed.StartAsync(bus =>
@@ -55,6 +56,7 @@ public sealed class LetterBed : IAsyncLifetime
                 bus.AddConsumer<ChoreConsumer>().Endpoint(endpoint => endpoint.Name = "chores");
             bus.AddConsumer<ChoreStoredConsumer>().Endpoint(endpoint => endpoint.Name = "chores-stored");
             DeadLetterSlice.Add(bus, settings);
+            more?.Invoke(bus, settings);
         }, atPoint, clock ?? TimeProvider.System);
         _nodes.Add(node);
         return node;

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -70,7 +69,7 @@ public sealed class ReplayKillTests(ITestOutputHelper output) : IAsyncLifetime
             var kind = kill < 4 ? ((string[])[Platform.Worker, Platform.Broker, Platform.Postgres, Platform.Ingress])[(kill + seed) % 4] : kinds[random.Next(kinds.Length)];
             var name = _platform.Named(kind)[0];
             await Task.Delay(random.Next(500, 3000));
-            killed.Add(string.Create(CultureInfo.InvariantCulture, $"{name} at {await ResolvedAsync()}"));
+            killed.Add($"{name} at {await ResolvedAsync()}");
             await _platform.KillAsync([name]);
             await Task.Delay(random.Next(1000));
             await _platform.RestartAsync([name]);

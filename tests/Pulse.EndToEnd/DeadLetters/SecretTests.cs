@@ -36,7 +36,7 @@ public sealed class SecretTests : IAsyncLifetime
         await using (var connection = await new ConnectionFactory { Uri = _broker.Address }.CreateConnectionAsync())
         await using (var channel = await connection.CreateChannelAsync())
         {
-            foreach (var body in (string[])[$"not an envelope {Secret}", $$"""{"messageId":"{{Guid.NewGuid()}}","messageType":["urn:message:{{Secret}}"],"message":{"key":"{{Secret}}"}}"""])
+            foreach (var body in (string[])[$"not an envelope {Secret}", $$$"""{"messageId":"{{{Guid.NewGuid()}}}","messageType":["urn:message:{{{Secret}}}"],"message":{"key":"{{{Secret}}}"}}"""])
             {
                 await channel.BasicPublishAsync("", "provisioning_error", mandatory: true, new BasicProperties
                 {

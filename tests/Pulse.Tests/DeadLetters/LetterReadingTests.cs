@@ -11,7 +11,7 @@ namespace Pulse.Tests.DeadLetters;
 /// <summary>Whatever lies in a queue becomes a letter that Postgres can hold.</summary>
 public sealed class LetterReadingTests
 {
-    static readonly Config Often = Config.QuickThrowOnFailure.WithMaxTest(2000);
+    static readonly Config Often = Config.QuickThrowOnFailure.WithMaxTest(400);
 
     static DeadLetterDelivery Delivery(string body, params (string Name, object? Value)[] headers) => new()
     {
@@ -26,13 +26,13 @@ public sealed class LetterReadingTests
     {
         var (message, org) = (Guid.NewGuid(), Guid.NewGuid());
         var letter = LetterReading.Read(Delivery(
-            $$"""{"messageId":"{{message}}","messageType":["urn:message:Pulse.Contracts.Billing:SyncStripeCustomer"],"message":{"orgId":"{{org}}"}}""",
+            $$$"""{"messageId":"{{{message}}}","messageType":["urn:message:Pulse.Contracts.Billing:SyncStripeCustomer"],"message":{"orgId":"{{{org}}}"}}""",
             ("MT-Fault-ExceptionType", "A.B"u8.ToArray()), ("MT-Fault-Message", "it broke"), ("MT-Fault-Timestamp", "2026-11-21T18:20:31.6641214Z")));
         Assert.Equal(
             (true, message, "Pulse.Contracts.Billing:SyncStripeCustomer", org, "fault", "A.B", "it broke"),
             (letter.IsEnvelope, letter.MessageId, letter.MessageType, letter.OrgId, letter.Reason, letter.ExceptionType, letter.ExceptionMessage));
         Assert.Equal(DateTimeOffset.Parse("2026-11-21T18:20:31.664121Z", System.Globalization.CultureInfo.InvariantCulture), letter.FailedAt);
-        Assert.Equal([message, org], letter.Ids.Order());
+        Assert.Equal(new[] { message, org }.Order(), letter.Ids.Order());
     }
 
     [Fact]
@@ -40,7 +40,7 @@ public sealed class LetterReadingTests
     {
         var first = Guid.NewGuid();
         Assert.Equal(first, LetterReading.Read(Delivery(
-            $$"""{"messageId":"{{Guid.NewGuid()}}","messageType":["urn:message:A:B"],"message":{}}""", ("MT-OriginalMessageId", first.ToString()))).MessageId);
+            $$$"""{"messageId":"{{{Guid.NewGuid()}}}","messageType":["urn:message:A:B"],"message":{}}""", ("MT-OriginalMessageId", first.ToString()))).MessageId);
     }
 
     [Fact]
@@ -94,5 +94,5 @@ public sealed class LetterReadingTests
         ArbMap.Default.GeneratorFor<string>(),
         Gen.Elements("\0", "\uD83D", "a\uDC00b", "{\"messageType\":1,\"message\":2}", "{\"messageType\":[null],\"message\":{\"orgId\":3}}", "{\"messageId\":\"\\ud800\",\"messageType\":[],\"message\":{}}",
             "[[[[", "2026-11-21T18:20:31Z", "99999-01-01", "😀😀", "\u2028"),
-        from many in Gen.Choose(1, 40_000) select new string('é', many));
+        from many in Gen.Choose(1, 9_000) select new string('é', many));
 }

@@ -5,6 +5,7 @@ using FsCheck.Fluent;
 using Pulse.Contracts.DeadLetters;
 using Pulse.Messaging.Rehearsing;
 using Pulse.Worker.DeadLetters;
+using Replay = Pulse.Worker.DeadLetters.Replay;
 
 namespace Pulse.Tests.DeadLetters;
 
