@@ -17,7 +17,8 @@ static class Png
         for (var at = Signature; at < png.Length;)
         {
             var length = (int)BinaryPrimitives.ReadUInt32BigEndian(png.AsSpan(at));
-            var (name, data) = (Encoding.ASCII.GetString(png, at + 4, 4), png.AsSpan(at + 8, length));
+            var name = Encoding.ASCII.GetString(png, at + 4, 4);
+            var data = png.AsSpan(at + 8, length);
             if (name == "IDAT")
                 packed.Write(data);
             else if (name == "IEND")
