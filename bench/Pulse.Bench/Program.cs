@@ -13,6 +13,7 @@ Benchmark[] all =
     new("idle", "under 1 % of a core each, and under 200 MB", IdleBenchmark.RunAsync),
     new("entitlements", "a check under 200 ns and 0 B; 10 000 misses of one organization 1 query; a change seen p99 under 100 ms", EntitlementsBenchmark.RunAsync),
     new("deadletters", "groups of 10 000 p99 under 200 ms, a filter's first page under 50 ms; 1 000 a second or more collected, and replayed; among a million no more than 1.5 times as long", DeadLettersBenchmark.RunAsync),
+    new("organizations", "a page costs a page, however many organizations there are", OrganizationsBenchmark.RunAsync),
     new("growth", "p95 with a million organizations no more than 1.2 times that with a thousand", GrowthBenchmark.RunAsync),
     new("soak", "under 200 MB each, and flat", SoakBenchmark.RunAsync) { OnlyWhenNamed = true },
 ];

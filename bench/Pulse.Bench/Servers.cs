@@ -46,6 +46,9 @@ sealed class Servers : IAsyncDisposable
     /// <summary>The double of Stripe.</summary>
     public Uri Stripe => new(this["PULSE_STRIPE_URL"]);
 
+    /// <summary>A key with every scope.</summary>
+    public string AdminKey => this["PULSE_ADMIN_KEY"];
+
     const string SecretName = "PULSE_STRIPE_WEBHOOK_SECRET";
 
     string this[string name] => _env.TryGetValue(name, out var value)

@@ -39,15 +39,16 @@ static class OrganizationTable
         """;
 
     // Two walks along an index, one behind the other: first by name, then by email those that were not found by name. A list that is
-    // sorted in any other way would have to find every match first.
+    // sorted in any other way would have to find every match first. The one lower bound is a pair's: beside it, Postgres would begin at it
+    // and not at the other, and read all names that come before.
     const string SearchSql = $"""
         with by_name as (
             select 'n' as walk, n.key, n.org_id from pulse.organization_names_v1 n
-            where $3 and (n.key, n.org_id) > ($4, $5) and n.key >= lower($1) and n.key < lower($1) || chr(1114111) and ($8 is null or n.status = $8)
+            where $3 and (n.key, n.org_id) > (greatest($4, lower($1)) collate "C", $5) and n.key < lower($1) || chr(1114111) and ($8 is null or n.status = $8)
             order by n.key, n.org_id limit $9),
         by_email as (
             select 'e' as walk, e.key, e.org_id from pulse.organization_owners_v1 e join pulse.organizations_v1 o using (org_id)
-            where (e.key, e.org_id) > ($6, $7) and e.key >= $2 and e.key < $2 || chr(1114111) and ($8 is null or o.status = $8)
+            where (e.key, e.org_id) > (greatest($6, $2) collate "C", $7) and e.key >= $2 and e.key < $2 || chr(1114111) and ($8 is null or o.status = $8)
             and o.owner_email = e.email and not starts_with(lower(o.name), lower($1))
             order by e.key, e.org_id limit $9)
         select {Columns}, f.walk, f.key from (select * from by_name union all select * from by_email) f join pulse.organizations_v1 o using (org_id)

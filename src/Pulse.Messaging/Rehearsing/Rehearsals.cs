@@ -68,11 +68,13 @@ public sealed class Rehearsals(IBusRegistrationContext registration, IBusInstanc
                 configurator.ConfigureConsumer(registration, consumer);
         }
 
-        // Observers hear of the consumers here. Without the transaction around it a consumer would do what it does.
+        // Observers hear of consumers with the first, and of sagas with the second. Without the transaction around it a consumer would do
+        // what it does.
         configuration.Validate().ThrowIfContainsFailure($"Endpoint '{name}' can't be rehearsed:");
+        var context = configuration.CreateReceiveEndpointContext();
         if (!inbox.IsComplete(endpoints.ConsumersOf(name)))
             throw new ConfigurationException($"Not every consumer of endpoint '{name}' is in a transaction: it can't be rehearsed.");
-        return new ReceiveEndpointDispatcher(configuration.CreateReceiveEndpointContext());
+        return new ReceiveEndpointDispatcher(context);
     })).Value;
 
     /// <summary>What an exception of a rehearsed consumer says.</summary>

@@ -26,7 +26,7 @@ enum SyncEnd
     /// <summary>Fetched and stored.</summary>
     Applied,
 
-    /// <summary>Stripe did not answer.</summary>
+    /// <summary>Stripe did not answer, or was not asked because it was not its turn.</summary>
     PutOff,
 }
 
@@ -55,6 +55,9 @@ sealed record SyncOutcome(SyncEnd End)
 sealed partial class CustomerSync(
     NpgsqlDataSource dataSource, StripeGateway stripe, RequestRate rate, Plans plans, SyncOptions options, TimeProvider clock, ILogger<CustomerSync> log)
 {
+    // Counting costs; of more than these it makes no difference.
+    const int MostCounted = 10_000;
+
     /// <param name="customerId">Whom.</param>
     /// <param name="open">Begins the transaction that it stores in, or goes on with it; the caller commits.</param>
     /// <exception cref="UnprocessableMessageException">A price that no plan has, or a request that Stripe rejects: a person has to look.</exception>
@@ -100,7 +103,7 @@ sealed partial class CustomerSync(
     async Task<SyncOutcome> RunAsync(Lease lease, Func<CancellationToken, ValueTask<NpgsqlConnection>> open, CancellationToken cancellationToken)
     {
         if (await rate.TakeAsync(cancellationToken) is not { } turn)
-            return await PutOffAsync(lease, new(StripeResult.RateLimited, Reason: "not our turn"), open, cancellationToken);
+            return await YieldAsync(lease, open, cancellationToken);
 
         if (turn > TimeSpan.Zero)
         {
@@ -135,6 +138,17 @@ sealed partial class CustomerSync(
         }
     }
 
+    // Stripe was not asked, and nothing failed: too many others are before it.
+    async Task<SyncOutcome> YieldAsync(Lease lease, Func<CancellationToken, ValueTask<NpgsqlConnection>> open, CancellationToken cancellationToken)
+    {
+        var now = clock.GetUtcNow();
+        var connection = await open(cancellationToken);
+        var until = now + rate.NextTurn(await StripeCustomerTable.BehindAsync(connection, MostCounted, cancellationToken), Random.Shared.NextDouble());
+        await StripeCustomerTable.YieldAsync(connection, lease, until, cancellationToken);
+        var armed = await StripeCustomerTable.ArmAsync(connection, lease.CustomerId, until, now, cancellationToken);
+        return new SyncOutcome(SyncEnd.PutOff) { Timer = armed ? until : null };
+    }
+
     async Task<SyncOutcome> PutOffAsync(
         Lease lease, StripeAnswer<StripeCustomer> answer, Func<CancellationToken, ValueTask<NpgsqlConnection>> open, CancellationToken cancellationToken)
     {
@@ -152,7 +166,7 @@ sealed partial class CustomerSync(
         var now = clock.GetUtcNow();
         var fetched = await DecideAsync(lease, customer, connection, cancellationToken);
         await options.ReachedAsync("sync: before store");
-        var settledAt = now + options.Settle;
+        var settledAt = now + SyncRules.Settle(lease.FetchedAt, lease.LetBeUntil, now, options);
         var stored = await StripeCustomerTable.StoreAsync(connection, lease, fetched, now, settledAt, options.Fenced, cancellationToken);
         if (stored is null)
             return new SyncOutcome(SyncEnd.Superseded) { Fetch = "superseded" };

@@ -233,7 +233,7 @@ sealed class ReconcileCommand(
     {
         await using (var mark = dataSource.CreateBatch())
         {
-            mark.BatchCommands.Add(ReconciliationTable.Mark([found.CustomerId], found.Class, clock.GetUtcNow()));
+            mark.BatchCommands.Add(ReconciliationTable.Mark([found.CustomerId], found.Class, options.HandlingTakes, clock.GetUtcNow()));
             // Should this end here, a worker goes on.
             mark.BatchCommands.Add(publisher.Publish(new SyncStripeCustomer { CustomerId = found.CustomerId }, clock.GetUtcNow() + options.Lease));
             await mark.ExecuteNonQueryAsync(cancellationToken);

@@ -148,7 +148,7 @@ sealed class Reconciliation(NpgsqlDataSource dataSource, StripeGateway stripe, O
                 await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
                 await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
                 await using var batch = new NpgsqlBatch(connection);
-                batch.BatchCommands.Add(ReconciliationTable.Mark(customers, suspect, clock.GetUtcNow()));
+                batch.BatchCommands.Add(ReconciliationTable.Mark(customers, suspect, options.HandlingTakes, clock.GetUtcNow()));
                 foreach (var customerId in customers.Distinct(StringComparer.Ordinal))
                     batch.BatchCommands.Add(publisher.Publish(new SyncStripeCustomer { CustomerId = customerId }));
                 await CommitAsync(batch);

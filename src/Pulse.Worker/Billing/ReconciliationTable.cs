@@ -121,23 +121,27 @@ static class ReconciliationTable
         return await StripeCustomerTable.StringsAsync(command, cancellationToken);
     }
 
+    // One that was marked just now is on its way already: nothing has failed.
     const string MarkSql = """
         insert into pulse.stripe_customers (customer_id, dirty, dirty_at, suspect, created_at)
         select id, 1, $2, $3, $2 from unnest($1::text[]) listed (id) order by id collate "C"
         on conflict (customer_id) do update
         set dirty = stripe_customers.dirty + 1, dirty_at = excluded.dirty_at,
-            suspect = case when exists (select from pulse.stripe_events e where e.customer_id = stripe_customers.customer_id and e.status = 'pending')
-                then 'handler_failed' else excluded.suspect end
+            suspect = case
+                when stripe_customers.dirty > stripe_customers.synced and stripe_customers.dirty_at > $2::timestamptz - $4::interval then stripe_customers.suspect
+                when exists (select from pulse.stripe_events e where e.customer_id = stripe_customers.customer_id and e.status = 'pending') then 'handler_failed'
+                else excluded.suspect end
         """;
 
     /// <summary>Marks these customers, those that nobody has heard of as well.</summary>
-    public static NpgsqlBatchCommand Mark(IEnumerable<string> customers, string? suspect, DateTimeOffset now) => new(MarkSql)
+    public static NpgsqlBatchCommand Mark(IEnumerable<string> customers, string? suspect, TimeSpan handlingTakes, DateTimeOffset now) => new(MarkSql)
     {
         Parameters =
         {
             new NpgsqlParameter<string[]> { TypedValue = [.. customers.Distinct(StringComparer.Ordinal)] },
             new NpgsqlParameter<DateTime> { TypedValue = now.UtcDateTime },
             StripeCustomerTable.Text(suspect),
+            new NpgsqlParameter<TimeSpan> { TypedValue = handlingTakes },
         },
     };
 

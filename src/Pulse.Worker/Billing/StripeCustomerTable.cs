@@ -8,7 +8,10 @@ namespace Pulse.Worker.Billing;
 /// <param name="Fence">Whoever stores must still hold it.</param>
 /// <param name="Dirty">What is fetched from now on has seen every mark up to it.</param>
 /// <param name="Synced">What was seen before.</param>
-sealed record Lease(string CustomerId, long Fence, long Dirty, long Synced, Guid? OrgId, int Failures);
+/// <param name="FetchedAt">When it was fetched before.</param>
+/// <param name="LetBeUntil">Until when it was let be then.</param>
+sealed record Lease(
+    string CustomerId, long Fence, long Dirty, long Synced, Guid? OrgId, int Failures, DateTimeOffset? FetchedAt = null, DateTimeOffset? LetBeUntil = null);
 
 /// <summary>The lease, or why there is none.</summary>
 /// <param name="Behind">False: there is nothing to fetch.</param>
@@ -49,8 +52,8 @@ static class StripeCustomerTable
             where customer_id = $1 and dirty > synced
               and (lease_until is null or lease_until <= $2 or lease_until > $2::timestamptz + 2 * $3::interval)
               and (next_sync_at is null or next_sync_at <= $2 or next_sync_at > $2::timestamptz + $4::interval)
-            returning fence, dirty, synced, org_id, failures)
-        select fence, dirty, synced, org_id, failures, null::timestamptz, null::timestamptz from taken
+            returning fence, dirty, synced, org_id, failures, fetched_at, next_sync_at)
+        select fence, dirty, synced, org_id, failures, fetched_at, next_sync_at from taken
         union all
         select null, null, null, null, null,
             greatest(case when lease_until > $2 then lease_until end, case when next_sync_at > $2 then next_sync_at end), timer_at
@@ -74,7 +77,7 @@ static class StripeCustomerTable
         return row.IsDBNull(0)
             ? new LeaseAttempt(null, Behind: true, Moment(row, 5), Moment(row, 6))
             : new LeaseAttempt(new Lease(
-                customerId, row.GetInt64(0), row.GetInt64(1), row.GetInt64(2), row.IsDBNull(3) ? null : row.GetGuid(3), row.GetInt32(4)));
+                customerId, row.GetInt64(0), row.GetInt64(1), row.GetInt64(2), row.IsDBNull(3) ? null : row.GetGuid(3), row.GetInt32(4), Moment(row, 5), Moment(row, 6)));
     }
 
     const string RenewSql = """
@@ -169,6 +172,30 @@ static class StripeCustomerTable
         command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = lease.Fence });
         command.Parameters.Add(new NpgsqlParameter<DateTime> { TypedValue = until.UtcDateTime });
         await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    const string YieldSql = """
+        update pulse.stripe_customers set lease_until = null, next_sync_at = $3 where customer_id = $1 and fence = $2
+        """;
+
+    /// <summary>It was not its turn: ends the lease, and lets the customer be until then. No failure of anybody's.</summary>
+    public static async Task YieldAsync(NpgsqlConnection connection, Lease lease, DateTimeOffset until, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(YieldSql, connection);
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = lease.CustomerId });
+        command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = lease.Fence });
+        command.Parameters.Add(new NpgsqlParameter<DateTime> { TypedValue = until.UtcDateTime });
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    const string BehindSql = "select count(*) from (select from pulse.stripe_customers where dirty > synced limit $1) behind";
+
+    /// <summary>How many customers are behind; no more than the limit are counted.</summary>
+    public static async Task<long> BehindAsync(NpgsqlConnection connection, int limit, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(BehindSql, connection);
+        command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = limit });
+        return (long)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
 
     const string ReleaseSql = """

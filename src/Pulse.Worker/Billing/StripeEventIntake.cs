@@ -36,7 +36,9 @@ sealed partial class StripeEventIntake(
     /// <exception cref="UnprocessableMessageException">There is no such event, or Stripe rejects what it is asked of it.</exception>
     public async Task<EventOutcome> HandleAsync(string eventId, Func<CancellationToken, ValueTask<NpgsqlConnection>> open, CancellationToken cancellationToken)
     {
+        await options.ReachedAsync("event: before read");
         var happened = await StripeEventTable.ReadAsync(dataSource, eventId, options.DeliveryTakes, cancellationToken) ?? throw new StripeEventMissingException(eventId);
+        await options.ReachedAsync("event: after read");
         var label = StripeEventRules.Label(happened.Type);
         if (happened.IsCompleted)
             return new EventOutcome(label, "repeat");
@@ -48,6 +50,7 @@ sealed partial class StripeEventIntake(
         for (var hop = 0; subject is EventSubject.Related related; hop++)
         {
             var answer = hop < MostHops ? await stripe.ObjectAsync(related.Path, cancellationToken) : new(StripeResult.Gone);
+            await options.ReachedAsync("event: after fetch");
             if (answer.Result is StripeResult.Rejected)
                 throw new StripeRejectedException(eventId, answer.Reason!);
             if (answer.Result is not (StripeResult.Fetched or StripeResult.Gone))
@@ -58,7 +61,10 @@ sealed partial class StripeEventIntake(
         switch (subject)
         {
             case EventSubject.Customer customer:
-                var twin = await StripeEventTable.MarkAsync(await open(cancellationToken), happened, customer.Id, clock.GetUtcNow(), cancellationToken);
+                var connection = await open(cancellationToken);
+                await options.ReachedAsync("event: before mark");
+                var twin = await StripeEventTable.MarkAsync(connection, happened, customer.Id, clock.GetUtcNow(), cancellationToken);
+                await options.ReachedAsync("event: after mark");
                 return new EventOutcome(label, twin ? "twin" : "marked") { CustomerId = customer.Id };
             case EventSubject.Sold sold:
                 await MarkSellingAsync(sold.Id, cancellationToken);
@@ -96,8 +102,10 @@ sealed partial class StripeEventIntake(
             foreach (var customerId in marked)
                 batch.BatchCommands.Add(publisher.Publish(new SyncStripeCustomer { CustomerId = customerId }));
             batch.BatchCommands.Add(new NpgsqlBatchCommand("commit"));
+            await options.ReachedAsync("event: before commit of the sold");
             await batch.ExecuteNonQueryAsync(CancellationToken.None);
             publisher.Committed();
+            await options.ReachedAsync("event: after commit of the sold");
             after = marked.Max(StringComparer.Ordinal)!;
             if (marked.Count < Batch)
                 return;

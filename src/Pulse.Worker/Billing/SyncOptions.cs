@@ -12,6 +12,9 @@ sealed record SyncOptions
     /// <summary>After a fetch a customer is let be for so long: what comes in a burst is seen by the next one together.</summary>
     public TimeSpan Settle { get; init; } = TimeSpan.FromMilliseconds(250);
 
+    /// <summary>How long it is let be when the burst goes on. Four times as long each time, up to this.</summary>
+    public TimeSpan SettleMost { get; init; } = TimeSpan.FromSeconds(1.5);
+
     /// <summary>How long after the first failure Stripe is asked again. Doubles each time.</summary>
     public TimeSpan BackoffLeast { get; init; } = TimeSpan.FromSeconds(1);
 
@@ -45,5 +48,12 @@ sealed record SyncOptions
     /// <summary>Tests stop a worker at a point by its name. Null in every real process.</summary>
     internal Func<string, Task>? AtPoint { get; init; }
 
-    internal Task ReachedAsync(string point) => AtPoint is null ? Task.CompletedTask : AtPoint(point);
+    /// <summary>Tests kill a process of its own at a point. Null in every real process.</summary>
+    internal static Action<string>? OfProcess { get; set; }
+
+    internal Task ReachedAsync(string point)
+    {
+        OfProcess?.Invoke(point);
+        return AtPoint is null ? Task.CompletedTask : AtPoint(point);
+    }
 }

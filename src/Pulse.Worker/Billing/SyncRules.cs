@@ -27,6 +27,25 @@ static class SyncRules
         return asked > wait ? asked : wait;
     }
 
+    /// <summary>How long a customer is let be after a fetch.</summary>
+    /// <remarks>Longer while a burst goes on, that is when this fetch came within as long again of the last one's: a few fetches see a burst of any length.</remarks>
+    public static TimeSpan Settle(DateTimeOffset? fetchedAt, DateTimeOffset? letBeUntil, DateTimeOffset now, SyncOptions options)
+    {
+        if (letBeUntil - fetchedAt is not { } last || last < options.Settle || now - letBeUntil > last)
+            return options.Settle;
+
+        var longer = last * 4;
+        return longer < options.SettleMost ? longer : options.SettleMost;
+    }
+
+    /// <summary>When to try again for a turn, when Stripe may be asked no more often than it is.</summary>
+    /// <param name="behind">How many customers wait for a turn.</param>
+    /// <param name="perSecond">How many get one in a second.</param>
+    /// <param name="chance">0 to 1.</param>
+    /// <remarks>Spread over as long as all of them take, they come back as fast as they can be served: every turn is used, and nobody asks in vain for long.</remarks>
+    public static TimeSpan NextTurn(long behind, int perSecond, double chance, TimeSpan longestTurn) =>
+        (longestTurn / 2) + (chance * TimeSpan.FromSeconds((double)behind / perSecond));
+
     /// <summary>Never by email, and not by what contradicts itself.</summary>
     public static Link Decide(LinkClaims claims)
     {

@@ -108,14 +108,14 @@ public sealed class StripeSyncTests : IAsyncLifetime
         return (org, _stripe.Account.CreateCustomer(orgId: org.ToString()).Id);
     }
 
-    // As ingress does: the event's row and its message in one transaction.
+    // As ingress does: the event's row and its message in one transaction. Reconciliation may have listed it already.
     async Task DeliverAsync(string customer, int skip = 0)
     {
         var publisher = new OutboxPublisher(TimeProvider.System, new OutboxBell(_postgres.Worker, NullLogger<OutboxBell>.Instance));
         foreach (var made in _stripe.Account.History(customer).Skip(skip))
         {
             await using var batch = _postgres.Worker.CreateBatch();
-            batch.BatchCommands.Add(new("insert into pulse.stripe_events (event_id, effect_id, type, livemode, body, received_at) values ($1, $1, $2, false, $3, now())")
+            batch.BatchCommands.Add(new("insert into pulse.stripe_events (event_id, effect_id, type, livemode, body, received_at) values ($1, $1, $2, false, $3, now()) on conflict (event_id) do nothing")
             {
                 Parameters =
                 {

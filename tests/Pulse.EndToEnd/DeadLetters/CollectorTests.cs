@@ -60,12 +60,11 @@ public sealed class CollectorTests : IAsyncLifetime
     {
         await _bed.StartAsync();
         byte[] odd = [0xff, 0xfe, 0x00, .. "a \0 secret"u8];
-        // NUL, half a character, a table, a list, what is no number: none of it is a text that Postgres takes.
+        // NUL, half a character, a table, a list: none of it is a text that Postgres takes.
         var headers = new Dictionary<string, object?>
         {
             ["MT-Fault-Message"] = "half \uD83D and nothing \0",
             ["odd"] = odd,
-            ["not a number"] = double.NaN,
             ["table"] = new Dictionary<string, object?> { ["inner"] = 1L, ["list"] = new List<object?> { "a", null, true } },
             ["x-delivery-count"] = 7L,
         };

@@ -105,7 +105,8 @@ public sealed class LetterVerbTests : IAsyncLifetime
         await _bed.PublishAsync(new Contracts.Signups.SignupRequested { SignupId = signup, AcceptedAt = DateTimeOffset.UtcNow });
         await _bed.StatusesAsync("parked 1");
         var plan = (await _bed.PlanAsync(new PlanRequest { Filter = new DeadLetterFilter { Id = signup } })).As<ReplayState>();
-        Assert.Equal("1 would still fail", (await _bed.PreviewAsync(plan.ReplayId)).As<PreviewResult>().Summary);
+        var failing = Assert.Single((await _bed.PreviewAsync(plan.ReplayId)).As<PreviewResult>().Outcomes);
+        Assert.Equal(("would_fail", null, "Pulse.Worker.Provisioning.SignupMissingException"), (failing.Outcome, failing.Why, failing.ExceptionType));
 
         await _bed.RunAsync("""
             insert into pulse.signups (signup_id, email, email_normalized, org_name, status, accepted_at, updated_at)

@@ -159,7 +159,8 @@ public sealed class Journey : IAsyncLifetime
         }
     }
 
-    static Dictionary<string, string> Hooked(string process)
+    /// <summary>What a process is told so that it tells its points, and dies at the one that it is told of.</summary>
+    internal static Dictionary<string, string> Hooked(string process)
     {
         File.Delete(Points(process));
         File.Delete(Deadly(process));
@@ -168,5 +169,6 @@ public sealed class Journey : IAsyncLifetime
 
     static string Points(string process) => Path.Combine(Child.Logs, $"journey-{process}.points");
 
-    static string Deadly(string process) => $"{Points(process)}.deadly";
+    /// <summary>The file with the point to die at.</summary>
+    internal static string Deadly(string process) => $"{Points(process)}.deadly";
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using Pulse.Messaging;
 
 /// <summary>
@@ -15,7 +16,11 @@ static class StartupHook
     public static void Initialize()
     {
         var reached = Environment.GetEnvironmentVariable(Variable)!;
-        CrashPoint.OfProcess = point =>
+        CrashPoint.OfProcess = Die;
+        if (File.Exists(Path.Combine(AppContext.BaseDirectory, "Pulse.Worker.dll")))
+            HearOfTheWorker(Die);
+
+        void Die(string point)
         {
             lock (Gate)
             {
@@ -27,6 +32,10 @@ static class StartupHook
                 // Not one step more.
                 Thread.Sleep(Timeout.Infinite);
             }
-        };
+        }
     }
+
+    // A method of its own: ingress has no such assembly, and must not look for it.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static void HearOfTheWorker(Action<string> reached) => Pulse.Worker.Billing.SyncOptions.OfProcess = reached;
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
 using Npgsql;
@@ -122,6 +123,14 @@ public sealed class RunningPulse : IAsyncLifetime
             request.Content = new StringContent(json, Encoding.UTF8, "application/json");
 
         return await _http!.SendAsync(request);
+    }
+
+    /// <summary>Makes something happen at the double of Stripe.</summary>
+    public async Task<JsonElement> StripeAsync(string action, object body)
+    {
+        using var answer = await _http!.PostAsJsonAsync(new Uri(new Uri(this["PULSE_STRIPE_URL"]), $"/control/{action}"), body);
+        var said = await answer.Content.ReadFromJsonAsync<JsonElement>();
+        return answer.IsSuccessStatusCode ? said.GetProperty("result") : throw new InvalidOperationException($"/control/{action} is answered {(int)answer.StatusCode}: {said}");
     }
 
     /// <summary>What <c>./pulse</c> prints for these arguments.</summary>

@@ -56,6 +56,27 @@ public sealed class ServerOutageTests(RunningPulse pulse) : RunningPulseTests(pu
         Assert.Empty(await Pulse.DeadLettersAsync());
     }
 
+    [Fact]
+    public async Task A_webhook_is_answered_with_200_while_the_broker_is_dead_and_applied_when_it_is_back()
+    {
+        var org = (await Pulse.EndsAsync(await Pulse.AcceptedAsync(Some.Signup), "provisioned", withinSeconds: 90))!.Value;
+        await Pulse.KillAsync("rabbitmq");
+
+        // The double signs and posts its events by itself; what was not answered with a 2xx would be undelivered.
+        await Pulse.StripeAsync("prices/add", new { id = "pro_monthly" });
+        var customer = (await Pulse.StripeAsync("customers/create", new { org_id = org.ToString() })).GetProperty("id").GetString()!;
+        await Pulse.StripeAsync("subscriptions/create", new { customer, price = "pro_monthly", status = "active", org_id = org.ToString() });
+        await Pulse.StripeAsync("events/quiet", new { seconds = 30 });
+        Assert.DoesNotContain((await Pulse.StripeAsync("events/undelivered", new { })).EnumerateArray(), left => left.GetProperty("customer").GetString() == customer);
+        Assert.Equal("trial", await Pulse.AskAsync<string>(StateSql, org));
+
+        await Pulse.RestartAsync("rabbitmq");
+        await Eventually.Until(async () => await Pulse.AskAsync<string>(StateSql, org) == "active", TimeSpan.FromSeconds(90), "what was paid for is there");
+        await ReadyAsync();
+    }
+
+    const string StateSql = "select subscription_state from pulse.billing_states where org_id = $1";
+
     Task ReadyAsync() => Eventually.Until(
         async () => await Health.ReadyAsync(Pulse.Worker) == HttpStatusCode.OK && await Health.ReadyAsync(Pulse.Ingress) == HttpStatusCode.OK,
         TimeSpan.FromSeconds(60), "both processes are ready again");

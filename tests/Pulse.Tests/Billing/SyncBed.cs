@@ -51,12 +51,21 @@ public sealed class SyncBed : IAsyncLifetime
     }
 
     /// <summary>A worker, as far as billing goes.</summary>
-    internal SyncWorker Worker(TimeProvider? clock = null, SyncOptions? options = null, Plans? plans = null, Worker.Billing.Stripe.StripeOptions? stripe = null) =>
-        new(this, _http, clock ?? Clock, options ?? new SyncOptions(), plans ?? Plans, stripe ?? Account());
+    /// <param name="clock">Its own clock; the bed's when left out.</param>
+    /// <param name="rateClock">Workers that share the bucket of requests share a clock, or who is behind waits, in real time, for who is ahead.</param>
+    internal SyncWorker Worker(
+        TimeProvider? clock = null, SyncOptions? options = null, Plans? plans = null, Worker.Billing.Stripe.StripeOptions? stripe = null, TimeProvider? rateClock = null) =>
+        new(this, _http, clock ?? Clock, options ?? new SyncOptions(), plans ?? Plans, stripe ?? Account(), rateClock);
 
     /// <summary>How the double is asked; at any rate, unless a test is about the rate.</summary>
-    internal Worker.Billing.Stripe.StripeOptions Account(string? key = null, int rate = 1_000_000, TimeSpan? timeout = null) =>
-        new() { Base = Stripe.Url, Key = key ?? Stripe.Options.ApiKey, RatePerSecond = rate, Timeout = timeout ?? TimeSpan.FromSeconds(10) };
+    internal Worker.Billing.Stripe.StripeOptions Account(string? key = null, int rate = 1_000_000, TimeSpan? timeout = null, TimeSpan? longestTurn = null) => new()
+    {
+        Base = Stripe.Url,
+        Key = key ?? Stripe.Options.ApiKey,
+        RatePerSecond = rate,
+        Timeout = timeout ?? TimeSpan.FromSeconds(10),
+        LongestTurn = longestTurn ?? TimeSpan.FromSeconds(2),
+    };
 
     const string OrgSql = """
         with org as (insert into pulse.organizations (org_id, name, status, is_default, created_at) values ($1, 'o', 'active', false, $2) returning org_id)
@@ -132,12 +141,12 @@ internal sealed class SyncWorker
     readonly Queue<string> _customers = new();
     readonly List<(DateTimeOffset DueAt, string Customer)> _timers = [];
 
-    public SyncWorker(SyncBed bed, HttpMessageHandler http, TimeProvider clock, SyncOptions options, Plans plans, Worker.Billing.Stripe.StripeOptions stripe)
+    public SyncWorker(SyncBed bed, HttpMessageHandler http, TimeProvider clock, SyncOptions options, Plans plans, Worker.Billing.Stripe.StripeOptions stripe, TimeProvider? rateClock = null)
     {
         _bed = bed;
         Clock = clock;
         Options = options;
-        Rate = new RequestRate(bed.Data, stripe, clock);
+        Rate = new RequestRate(bed.Data, stripe, rateClock ?? clock);
         Gateway = new StripeGateway(stripe, Rate, clock, NullLogger<StripeGateway>.Instance, http);
         Sync = new CustomerSync(bed.Data, Gateway, Rate, plans, options, clock, NullLogger<CustomerSync>.Instance);
         var publisher = new OutboxPublisher(clock, new OutboxBell(bed.Data, NullLogger<OutboxBell>.Instance));

@@ -28,6 +28,11 @@ sealed class RequestRate(NpgsqlDataSource dataSource, StripeOptions options, Tim
         return await command.ExecuteScalarAsync(cancellationToken) is double wait ? TimeSpan.FromSeconds(Math.Max(0, wait)) : null;
     }
 
+    /// <summary>How long to let it be when there was no token.</summary>
+    /// <param name="behind">How many wait for one.</param>
+    /// <param name="chance">0 to 1.</param>
+    public TimeSpan NextTurn(long behind, double chance) => SyncRules.NextTurn(behind, options.RatePerSecond, chance, options.LongestTurn);
+
     /// <summary>Takes a token and waits for it.</summary>
     /// <returns>False: it was too far away, and none was taken.</returns>
     public async Task<bool> WaitAsync(CancellationToken cancellationToken)
