@@ -13,6 +13,7 @@ missing() {
       rabbitmq) rabbitmq_bin >/dev/null || say "$what" ;;
       # Where packages put it is not in everybody's PATH.
       nginx) command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || say "$what" ;;
+      chromium) [ -n "${PULSE_CHROMIUM-}" ] || command -v chromium >/dev/null || say "$what" ;;
       *) command -v "$what" >/dev/null || say "$what" ;;
     esac
   done
@@ -25,6 +26,7 @@ how_to_install() {
     rabbitmq) say '  RabbitMQ 3.10 or later apt-get install rabbitmq-server   (its rabbitmq-server in /usr/lib/rabbitmq/bin)' ;;
     flock | setsid) say "  $1                  apt-get install util-linux" ;;
     node) say '  Node.js 18 or later    apt-get install nodejs' ;;
+    chromium) say '  Chromium               apt-get install chromium   (or PULSE_CHROMIUM names its program)' ;;
     *) say "  $1                   apt-get install $1" ;;
   esac
 }

@@ -22,6 +22,28 @@ command_billing() {
   of_running billing "$@"
 }
 
+# Over HTTP, with the operator's own key: exported, PULSE_INGRESS_URL and PULSE_ADMIN_KEY name any Pulse, and else it is the one that is up here.
+command_dlq() {
+  case ${1-help} in help | --help | -h) ;; *)
+    if [ -n "${PULSE_ADMIN_KEY-}" ] && [ -n "${PULSE_INGRESS_URL-}" ]; then
+      :
+    elif [ -f "$STATE/env" ]; then
+      PULSE_INGRESS_URL=$(running_value PULSE_INGRESS_URL) PULSE_ADMIN_KEY=$(running_value PULSE_ADMIN_KEY)
+    else
+      printf '%spulse: Pulse is not running here. Start it with ./pulse up, or export PULSE_INGRESS_URL and PULSE_ADMIN_KEY.%s\n' "$RED" "$PLAIN" >&2
+      exit 3
+    fi ;;
+  esac
+  local dll
+  dll=$ROOT/src/Pulse.Worker/bin/Release/net10.0/$(program worker)
+  if [ ! -f "$dll" ] && [ "$(setting MODE)" = compose ]; then
+    compose exec -T -e PULSE_INGRESS_URL=http://ingress:8080 -e PULSE_ADMIN_KEY="${PULSE_ADMIN_KEY-}" worker dotnet Pulse.Worker.dll dlq "$@"
+    return
+  fi
+  [ -f "$dll" ] || build || fail 'The build failed.'
+  env -C "$ROOT" DOTNET_NOLOGO=1 PULSE_INGRESS_URL="${PULSE_INGRESS_URL-}" PULSE_ADMIN_KEY="${PULSE_ADMIN_KEY-}" dotnet "$dll" dlq "$@" </dev/null 9>&-
+}
+
 of_running() {
   [ -f "$STATE/env" ] || fail 'Pulse is not running. Start it with ./pulse up'
   worker_command "$@"

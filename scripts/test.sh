@@ -21,8 +21,9 @@ command_test() {
   if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then set -- --filter "FullyQualifiedName~$1" "${@:2}"; fi
 
   lock_state
-  # node and npm: Stripe's own package judges signatures. nginx: deploy/nginx is tried with it.
-  mapfile -t missing < <(missing dotnet node npm nginx)
+  # node and npm: Stripe's own package judges signatures. nginx: deploy/nginx is tried with it. chromium: the console is tested as
+  # operators see it.
+  mapfile -t missing < <(missing dotnet node npm nginx chromium)
   [ ${#missing[@]} -eq 0 ] || install_or_tell "${missing[@]}"
   unlock_state
   results=$(mktemp -d)

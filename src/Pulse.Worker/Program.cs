@@ -6,6 +6,7 @@ using Pulse.Worker;
 using Pulse.Worker.Audit;
 using Pulse.Worker.Billing;
 using Pulse.Worker.DeadLetters;
+using Pulse.Worker.Dlq;
 using Pulse.Worker.Hooks;
 using Pulse.Worker.Invariants;
 using Pulse.Worker.Keys;
@@ -23,6 +24,8 @@ switch (args)
         return await PulseProcess.RunAsync(() => AdminKeyCommand.RunAsync(options, Console.Out, Console.Error));
     case ["billing", "reconcile", .. var options]:
         return await PulseProcess.RunAsync(() => ReconcileCommand.RunAsync(options, Console.Out));
+    case ["dlq", .. var options]:
+        return await PulseProcess.RunAsync(() => DlqCommand.RunAsync(options, Console.Out, Console.Error, !Console.IsOutputRedirected));
     case ["audit", .. var options]:
         return await PulseProcess.RunAsync(() => AuditCommand.RunAsync(options, Console.Out));
 }

@@ -1,4 +1,5 @@
 using Microsoft.OpenApi;
+using Pulse.Ingress.Http;
 using Pulse.Ingress.Operations;
 
 namespace Pulse.Ingress.Admin;
@@ -12,10 +13,10 @@ static class AdminDescription
             .WithSummary("Organizations, in parts.")
             .WithDescription("The newest first. With q, by name and then by the owner's email.");
         endpoint.ProducesProblem(StatusCodes.Status400BadRequest);
-        Query(endpoint,
+        endpoint.DescribeQuery(
             ("status", "Only these.", new OpenApiSchema { Type = JsonSchemaType.String, Enum = [.. AdminRules.Statuses.Select(status => (System.Text.Json.Nodes.JsonNode)status)] }),
             ("q", "Only those whose name, or whose owner's email, begins so, in small or capital letters.", new OpenApiSchema { Type = JsonSchemaType.String, MinLength = 1, MaxLength = AdminRules.SearchMost }),
-            Limit, After);
+            QueryDescription.Limit, QueryDescription.After);
     }
 
     public static void DescribeFind(this RouteHandlerBuilder endpoint)
@@ -32,7 +33,16 @@ static class AdminDescription
             .WithDescription("actor is key:<id>, oidc:<subject>, or what did it by itself: stripe, clock, reconciliation, plans, reaper, cli. Of an organization that was purged it is all that is left, with its certificate.");
         endpoint.ProducesProblem(StatusCodes.Status400BadRequest);
         endpoint.ProducesProblem(StatusCodes.Status404NotFound);
-        Query(endpoint, Limit, After);
+        endpoint.DescribeQuery(QueryDescription.Limit, QueryDescription.After);
+    }
+
+    public static void DescribeWholeAudit(this RouteHandlerBuilder endpoint)
+    {
+        endpoint.WithName("wholeAudit").WithTags("Audit")
+            .WithSummary("Who changed what, of everything, the newest first.")
+            .WithDescription("Also what is about no organization: replays of dead letters, and who saw one unmasked.");
+        endpoint.ProducesProblem(StatusCodes.Status400BadRequest);
+        endpoint.DescribeQuery(QueryDescription.Limit, QueryDescription.After);
     }
 
     public static void DescribeVerb(this RouteHandlerBuilder endpoint, string name, string summary, string? body)
@@ -45,25 +55,4 @@ static class AdminDescription
         if (body is not null)
             endpoint.Accepts<LifecycleRequest>(isOptional: true, "application/json");
     }
-
-    static (string, string, OpenApiSchema) Limit => ("limit", "How many.", new OpenApiSchema
-    {
-        Type = JsonSchemaType.Integer,
-        Minimum = "1",
-        Maximum = AdminRules.LimitMost.ToString(System.Globalization.CultureInfo.InvariantCulture),
-        Default = AdminRules.LimitDefault,
-    });
-
-    static (string, string, OpenApiSchema) After => ("cursor", "next_cursor of the part before.", new OpenApiSchema { Type = JsonSchemaType.String });
-
-    // They are read by hand: what the framework refuses is refused before the key is looked at.
-    static void Query(RouteHandlerBuilder endpoint, params (string Name, string Description, OpenApiSchema Schema)[] parameters) =>
-        endpoint.AddOpenApiOperationTransformer((operation, _, _) =>
-        {
-            operation.Parameters ??= [];
-            foreach (var (name, description, schema) in parameters)
-                operation.Parameters.Add(new OpenApiParameter { Name = name, In = ParameterLocation.Query, Description = description, Schema = schema });
-
-            return Task.CompletedTask;
-        });
 }

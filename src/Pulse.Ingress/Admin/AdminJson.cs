@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Pulse.Ingress.Http;
 
 namespace Pulse.Ingress.Admin;
 

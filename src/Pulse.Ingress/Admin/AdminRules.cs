@@ -1,13 +1,11 @@
 using System.Globalization;
-using Microsoft.Extensions.Primitives;
+using Pulse.Ingress.Http;
 
 namespace Pulse.Ingress.Admin;
 
 /// <summary>What the query of a list must look like.</summary>
 static class AdminRules
 {
-    public const int LimitDefault = 50;
-    public const int LimitMost = 200;
     public const int SearchMost = 100;
 
     public static readonly IReadOnlyList<string> Statuses = ["active", "suspended", "pending_deletion"];
@@ -16,17 +14,17 @@ static class AdminRules
     public static OrganizationQuery? Organizations(IQueryCollection query, out OrderedDictionary<string, string[]> errors)
     {
         errors = [];
-        var limit = Limit(query, errors);
-        var status = One(query, "status", errors);
+        var limit = ListQuery.Limit(query, errors);
+        var status = ListQuery.One(query, "status", errors);
         if (status is not null && !Statuses.Contains(status))
             errors["status"] = [$"status is one of {string.Join(", ", Statuses)}."];
 
-        var search = One(query, "q", errors)?.Trim();
+        var search = ListQuery.One(query, "q", errors)?.Trim();
         if (search is { Length: 0 } or { Length: > SearchMost } || search?.Any(char.IsControl) == true)
             errors["q"] = [$"q is the beginning of a name or of an email, 1 to {SearchMost} characters."];
 
         var place = search is null ? Place.Newest : Place.FirstName;
-        if (One(query, "cursor", errors) is { } cursor)
+        if (ListQuery.One(query, "cursor", errors) is { } cursor)
             place = Place.Read(cursor, search is not null);
         if (place is null)
             errors["cursor"] = ["cursor is not one that this list gave."];
@@ -38,36 +36,13 @@ static class AdminRules
     public static AuditQuery? Audit(IQueryCollection query, out OrderedDictionary<string, string[]> errors)
     {
         errors = [];
-        var limit = Limit(query, errors);
+        var limit = ListQuery.Limit(query, errors);
         var before = long.MaxValue;
-        if (One(query, "cursor", errors) is { } cursor
+        if (ListQuery.One(query, "cursor", errors) is { } cursor
             && !(Cursor.Read(cursor) is ["a", var text] && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out before)))
             errors["cursor"] = ["cursor is not one that this list gave."];
 
         return errors.Count > 0 ? null : new AuditQuery(before, limit);
-    }
-
-    static int Limit(IQueryCollection query, OrderedDictionary<string, string[]> errors)
-    {
-        if (One(query, "limit", errors) is not { } text)
-            return LimitDefault;
-        if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var limit) && limit is >= 1 and <= LimitMost)
-            return limit;
-
-        errors["limit"] = [$"limit is a whole number from 1 to {LimitMost}."];
-        return LimitDefault;
-    }
-
-    // An empty one is as good as none: that is how a form sends what was left out.
-    static string? One(IQueryCollection query, string name, OrderedDictionary<string, string[]> errors)
-    {
-        if (query[name] is var values && StringValues.IsNullOrEmpty(values))
-            return null;
-        if (values is [{ } only])
-            return only;
-
-        errors[name] = [$"{name} stands there more than once."];
-        return null;
     }
 }
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using Npgsql;
+using Pulse.Ingress.Http;
 
 namespace Pulse.Ingress.Admin;
 
@@ -37,6 +38,24 @@ static class AuditTable
                 entries.Add(Read(reader));
         }
         while (await reader.ReadAsync(cancellationToken));
+
+        return entries;
+    }
+
+    const string AllSql = """
+        select seq, at, actor, action, before, after, cause, org_id from pulse.audit_log where seq < $1 order by seq desc limit $2
+        """;
+
+    /// <summary>Of everything; one more than the limit, if there is one.</summary>
+    public static async Task<IReadOnlyList<AuditEntry>> AllAsync(NpgsqlDataSource dataSource, AuditQuery query, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(AllSql);
+        command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = query.Before });
+        command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = query.Limit + 1 });
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var entries = new List<AuditEntry>();
+        while (await reader.ReadAsync(cancellationToken))
+            entries.Add(Read(reader) with { OrgId = reader.IsDBNull(7) ? null : OrgAddress.Text(reader.GetGuid(7)) });
 
         return entries;
     }

@@ -69,6 +69,9 @@ sealed record AuditEntry
     public required string Actor { get; init; }
     public required string Action { get; init; }
 
+    /// <summary>The organization that it is about, if it is about one; left out in an organization's own list.</summary>
+    public string? OrgId { get; init; }
+
     [JsonIgnore(Condition = JsonIgnoreCondition.Never)]
     public required JsonElement? Before { get; init; }
 
@@ -77,14 +80,4 @@ sealed record AuditEntry
 
     /// <summary>The operation, message or event that brought it about.</summary>
     public string? Cause { get; init; }
-}
-
-/// <summary>A part of a list.</summary>
-/// <param name="Items">In the list's order.</param>
-/// <param name="NextCursor">What asks for the next part; null when this is the last.</param>
-sealed record Page<T>(IReadOnlyList<T> Items, [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? NextCursor)
-{
-    /// <summary>Of what was read: one more than wanted, if there is more.</summary>
-    public static Page<T> Of<TRow>(IReadOnlyList<TRow> rows, int limit, Func<TRow, T> item, Func<TRow, string> cursor) =>
-        new([.. rows.Take(limit).Select(item)], rows.Count > limit ? cursor(rows[limit - 1]) : null);
 }

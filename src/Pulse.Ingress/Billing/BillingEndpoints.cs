@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using Npgsql;
 using Pulse.Contracts.Billing;
 using Pulse.Contracts.Keys;
+using Pulse.Ingress.Console;
 using Pulse.Ingress.Http;
 using Pulse.Ingress.Keys;
 using Pulse.Ingress.Operations;
@@ -21,6 +22,7 @@ static class BillingEndpoints
     {
         services.AddSingleton(Set);
         services.AddSingleton(Revoke);
+        services.AddSingleton(new OrganizationPanel(10, "Billing", Scopes.BillingRead, BillingPanel.RenderAsync));
         services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, BillingJson.Default));
     }
 

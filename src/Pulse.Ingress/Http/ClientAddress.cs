@@ -7,7 +7,9 @@ namespace Pulse.Ingress.Http;
 
 static class ClientAddress
 {
-    /// <summary>Believes X-Forwarded-For as far as it was written by <paramref name="proxies"/>; with none of them, not at all.</summary>
+    /// <summary>
+    /// Believes X-Forwarded-For and X-Forwarded-Proto as far as they were written by <paramref name="proxies"/>; with none of them, not at all.
+    /// </summary>
     public static void UseClientAddress(this IApplicationBuilder app, IReadOnlyList<IPNetwork> proxies)
     {
         if (proxies.Count == 0)
@@ -15,7 +17,7 @@ static class ClientAddress
 
         var options = new ForwardedHeadersOptions
         {
-            ForwardedHeaders = ForwardedHeaders.XForwardedFor,
+            ForwardedHeaders = ForwardedHeaders.XForwardedFor | ForwardedHeaders.XForwardedProto,
             // Through every trusted hop: the client is the rightmost address that is not one of them.
             ForwardLimit = null,
         };

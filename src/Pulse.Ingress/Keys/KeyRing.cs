@@ -36,12 +36,33 @@ sealed class KeyRing(NpgsqlDataSource dataSource, TimeProvider clock)
         return caller;
     }
 
+    /// <summary>What a key whose secret was shown before may do now; null when it is no longer one.</summary>
+    public async ValueTask<Caller?> FindByIdAsync(string id, CancellationToken cancellationToken)
+    {
+        var now = clock.GetUtcNow();
+        if (_known.TryGetValue(id, out var known) && IsFresh(known.ReadAt, now))
+            return InForce(id, known.Key, now);
+
+        var key = await KeyTable.FindAsync(dataSource, id, cancellationToken);
+        if (InForce(id, key, now) is not { } caller)
+        {
+            _known.TryRemove(id, out _);
+            return null;
+        }
+
+        _known[id] = (key!, now);
+        return caller;
+    }
+
     static Caller? Judge(string id, byte[] secretHash, KeyTable.Row? key, DateTimeOffset now)
     {
         // Compared with something in any case: an unknown id takes as long as a wrong secret.
         var same = CryptographicOperations.FixedTimeEquals(secretHash, key?.SecretHash ?? Nobody);
-        return same && key is { RevokedAt: null } && !(key.ExpiresAt <= now.UtcDateTime) ? new Caller($"key:{id}", key.Scopes) : null;
+        return same ? InForce(id, key, now) : null;
     }
+
+    static Caller? InForce(string id, KeyTable.Row? key, DateTimeOffset now) =>
+        key is { RevokedAt: null } && !(key.ExpiresAt <= now.UtcDateTime) ? new Caller($"key:{id}", key.Scopes) : null;
 
     // A clock that was put back makes nothing fresh for longer.
     static bool IsFresh(DateTimeOffset readAt, DateTimeOffset now) => now >= readAt && now - readAt < Remembered;

@@ -5,7 +5,11 @@ namespace Pulse.Ingress.Operations;
 /// <summary>A kind of command, as a slice registers it: <c>services.AddSingleton(new OperationKind(…))</c>.</summary>
 /// <param name="Name">As it stands in <c>pulse.operations.kind</c>, such as <c>billing.set</c>. It outlives a build.</param>
 /// <param name="Scope">What its caller needs, and who asks what became of it.</param>
-sealed record OperationKind(string Name, string Scope);
+sealed record OperationKind(string Name, string Scope)
+{
+    /// <summary>What of its result may be told to who has the scope. All of it, unless the kind says otherwise.</summary>
+    public Func<JsonElement, JsonElement> Shown { get; init; } = result => result;
+}
 
 /// <summary>A row of <c>pulse.operations</c>.</summary>
 sealed record Operation
@@ -47,7 +51,9 @@ sealed record OperationStatus
     /// <summary>Why it was refused.</summary>
     public OperationProblem? Problem { get; init; }
 
-    public static OperationStatus Of(Operation operation) => new()
+    /// <param name="operation">The row.</param>
+    /// <param name="kind">Its kind; null for one that has no result yet.</param>
+    public static OperationStatus Of(Operation operation, OperationKind? kind) => new()
     {
         OperationId = operation.OperationId,
         Kind = operation.Kind,
@@ -55,7 +61,7 @@ sealed record OperationStatus
         Status = operation.Status,
         RequestedAt = operation.RequestedAt,
         CompletedAt = operation.CompletedAt,
-        Result = operation.Result,
+        Result = operation.Result is { } result ? kind?.Shown(result) : null,
         Problem = operation.Problem,
     };
 }

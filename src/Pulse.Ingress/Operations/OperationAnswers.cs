@@ -30,7 +30,7 @@ static class OperationAnswers
 
             case OperationOutcome.Pending(var pending):
                 context.Response.Headers.RetryAfter = 1.ToString(CultureInfo.InvariantCulture);
-                return TypedResults.Accepted($"{OperationEndpoints.Path}/{pending.OperationId}", OperationStatus.Of(pending));
+                return TypedResults.Accepted($"{OperationEndpoints.Path}/{pending.OperationId}", OperationStatus.Of(pending, null));
 
             default:
                 return new Problem(StatusCodes.Status422UnprocessableEntity, "idempotency_key_reused", "The key was used before",

@@ -51,6 +51,6 @@ static class OperationEndpoints
 
         if (operation.Status == "pending")
             context.Response.Headers.RetryAfter = 1.ToString(CultureInfo.InvariantCulture);
-        return TypedResults.Ok(OperationStatus.Of(operation));
+        return TypedResults.Ok(OperationStatus.Of(operation, kind));
     }
 }

@@ -43,6 +43,7 @@ sealed partial class InvariantWatch(
                     InboxKept = messaging.InboxRetention - TimeSpan.FromDays(1),
                 },
                 cancellationToken);
+            await InvariantFindings.StoreAsync(dataSource, _latest, now.UtcDateTime, cancellationToken);
             foreach (var broken in _latest.Where(finding => !finding.Holds))
                 Broken(log, broken.Invariant.Name, broken.Count, string.Join(", ", broken.Samples));
         }

@@ -19,6 +19,10 @@ public sealed class EveryRouteTests(TestPostgres postgres) : AdminTests(postgres
             [
                 "DELETE /api/admin/orgs/{org_id}/billing-state/override billing:write",
                 "DELETE /api/admin/orgs/{org_id}/legal-hold orgs:write",
+                "GET /api/admin/audit audit:read",
+                "GET /api/admin/dead-letters deadletters:read",
+                "GET /api/admin/dead-letters/groups deadletters:read",
+                "GET /api/admin/dead-letters/{dead_letter_id} deadletters:read",
                 "GET /api/admin/operations/{operation_id} ",
                 "GET /api/admin/orgs orgs:read",
                 "GET /api/admin/orgs/{org_id} orgs:read",
@@ -26,8 +30,14 @@ public sealed class EveryRouteTests(TestPostgres postgres) : AdminTests(postgres
                 "GET /api/admin/orgs/{org_id}/billing-state billing:read",
                 "GET /api/admin/orgs/{org_id}/billing-state/explain billing:read",
                 "GET /api/admin/orgs/{org_id}/certificate orgs:read",
+                "GET /api/admin/replays deadletters:read",
+                "GET /api/admin/replays/{replay_id} deadletters:read",
                 "GET /api/orgs/{org_id}/entitlements entitlements:read",
                 "POST /access/v1/evaluation entitlements:read",
+                "POST /api/admin/dead-letters/discard deadletters:write",
+                "POST /api/admin/dead-letters/restore deadletters:write",
+                "POST /api/admin/dead-letters/{dead_letter_id}/edit deadletters:write",
+                "POST /api/admin/dead-letters/{dead_letter_id}/reveal deadletters:reveal",
                 "POST /api/admin/orgs/{org_id}/legal-hold orgs:write",
                 "POST /api/admin/orgs/{org_id}/restore orgs:write",
                 "POST /api/admin/orgs/{org_id}/soft-delete orgs:write",
@@ -35,6 +45,12 @@ public sealed class EveryRouteTests(TestPostgres postgres) : AdminTests(postgres
                 "POST /api/admin/orgs/{org_id}/unsuspend orgs:write",
                 "POST /api/admin/reaper/confirm orgs:write",
                 "POST /api/admin/reaper/dry-run orgs:write",
+                "POST /api/admin/replays deadletters:write",
+                "POST /api/admin/replays/{replay_id}/cancel deadletters:write",
+                "POST /api/admin/replays/{replay_id}/pause deadletters:write",
+                "POST /api/admin/replays/{replay_id}/preview deadletters:write",
+                "POST /api/admin/replays/{replay_id}/resume deadletters:write",
+                "POST /api/admin/replays/{replay_id}/start deadletters:write",
                 "PUT /api/admin/orgs/{org_id}/billing-state billing:write",
             ],
             (await RoutesAsync()).Select(route => $"{route.Method} {route.Template} {route.Scope}").Order(StringComparer.Ordinal));
@@ -159,7 +175,7 @@ public sealed class EveryRouteTests(TestPostgres postgres) : AdminTests(postgres
     static readonly string[] Segments = ["%00", "%ff", "..", "%2e%2e", "%2F", "'", "%ed%a0%80", new('x', 3000), "{org_id}", "00000000-0000-7000-8000-000000000000%00", "\u0130"];
 
     static string Fill(string template, string id) =>
-        template.Replace("{org_id}", id, StringComparison.Ordinal).Replace("{operation_id}", id, StringComparison.Ordinal);
+        System.Text.RegularExpressions.Regex.Replace(template, @"\{\w+_id\}", _ => id);
 
     /// <summary>Those that need a key.</summary>
     async Task<List<Route>> RoutesAsync()

@@ -8,7 +8,8 @@ namespace Pulse.Tests.House;
 public sealed partial class Layout
 {
     /// <summary>Folders that are no slices: every slice of the process may use them, and they use none.</summary>
-    static readonly string[] Shared = ["src/Pulse.Worker/Operations", "src/Pulse.Ingress/Http", "src/Pulse.Ingress/Keys", "src/Pulse.Ingress/Operations"];
+    static readonly string[] Shared =
+        ["src/Pulse.Worker/Operations", "src/Pulse.Ingress/Http", "src/Pulse.Ingress/Keys", "src/Pulse.Ingress/Operations", "src/Pulse.Ingress/Console"];
 
     [Theory]
     [InlineData("Pulse.Worker")]

@@ -1,14 +1,15 @@
 using System.Buffers.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
-namespace Pulse.Ingress.Admin;
+namespace Pulse.Ingress.Http;
 
 /// <summary>Where a list goes on: the last item's place in its order, in a form that nobody is to read anything out of.</summary>
 static class Cursor
 {
     const int Most = 2048;
 
-    public static string Write(params string[] parts) => Base64Url.EncodeToString(JsonSerializer.SerializeToUtf8Bytes(parts, AdminJson.Default.StringArray));
+    public static string Write(params string[] parts) => Base64Url.EncodeToString(JsonSerializer.SerializeToUtf8Bytes(parts, CursorJson.Default.StringArray));
 
     /// <summary>Its parts; null for what is no cursor.</summary>
     public static string[]? Read(string text)
@@ -19,7 +20,7 @@ static class Cursor
         try
         {
             // NUL is what Postgres takes in no text.
-            return JsonSerializer.Deserialize(Base64Url.DecodeFromChars(text), AdminJson.Default.StringArray) is { } parts
+            return JsonSerializer.Deserialize(Base64Url.DecodeFromChars(text), CursorJson.Default.StringArray) is { } parts
                 && parts.All(part => part is not null && !part.Contains('\0', StringComparison.Ordinal))
                 ? parts
                 : null;
@@ -30,3 +31,6 @@ static class Cursor
         }
     }
 }
+
+[JsonSerializable(typeof(string[]))]
+sealed partial class CursorJson : JsonSerializerContext;

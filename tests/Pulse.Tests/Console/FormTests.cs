@@ -1,0 +1,154 @@
+using System.Net;
+using Pulse.Contracts.Keys;
+using Pulse.Tests.DeadLetters;
+
+namespace Pulse.Tests.Console;
+
+/// <summary>What forms of the console may do, and who.</summary>
+public sealed class FormTests(TestPostgres postgres) : ConsoleTests(postgres)
+{
+    static readonly string[] Everything = [.. Scopes.All];
+
+    [Fact]
+    public async Task A_form_without_a_token_of_this_session_does_nothing()
+    {
+        var org = await TenantAsync();
+        var letter = await new StoredLetter().StoreAsync(Postgres);
+        using var browser = await SignedInAsync(Everything);
+        using var stranger = await SignedInAsync(Everything);
+        var foreign = Token(await stranger.PageAsync("/console/health"));
+
+        foreach (var path in (string[])
+                 [
+                     "/console/sign-out", $"/console/organizations/{org}/suspend", $"/console/organizations/{org}/soft-delete", "/console/replays", "/console/dead-letters/discard",
+                     $"/console/dead-letters/messages/{letter.Id}/reveal", $"/console/dead-letters/messages/{letter.Id}/edit", $"/console/replays/{letter.Id}/start", $"/console/replays/{letter.Id}/cancel",
+                 ])
+        {
+            foreach (var token in (string[])["", "nonsense", foreign])
+            {
+                using var answer = await browser.SendAsync(HttpMethod.Post, path, [new("form_token", token), new("take", "all")]);
+                Assert.True(answer.StatusCode == HttpStatusCode.Forbidden, $"{path}: {(int)answer.StatusCode}");
+            }
+
+            using var bare = await browser.SendAsync(HttpMethod.Post, path, []);
+            Assert.Equal(HttpStatusCode.Forbidden, bare.StatusCode);
+            // With the right token, but from another site.
+            using var cross = await browser.SendAsync(HttpMethod.Post, path, [new("form_token", Token(await browser.PageAsync("/console/health")))], ("Sec-Fetch-Site", "same-site"));
+            Assert.Equal(HttpStatusCode.Forbidden, cross.StatusCode);
+        }
+
+        Assert.Equal(0L, await Postgres.AskAsync<long>("select count(*) from pulse.operations"));
+        await browser.PageAsync("/console/health");
+    }
+
+    [Fact]
+    public async Task What_a_key_may_not_do_is_neither_offered_nor_done()
+    {
+        var org = await TenantAsync();
+        var letter = await new StoredLetter().StoreAsync(Postgres);
+        using var reader = await SignedInAsync(Scopes.OrgsRead, Scopes.DeadLettersRead);
+
+        Assert.DoesNotContain("/suspend", await reader.PageAsync($"/console/organizations/{org}"), StringComparison.Ordinal);
+        var page = await reader.PageAsync($"/console/dead-letters/messages/{letter.Id}");
+        Assert.DoesNotContain("/reveal", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("/console/replays\"><input", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("type=\"checkbox\"", await reader.PageAsync("/console/dead-letters/messages"), StringComparison.Ordinal);
+        Assert.DoesNotContain("href=\"/console/audit\"", page, StringComparison.Ordinal);
+
+        foreach (var path in (string[])["/console/audit", $"/console/organizations/{org}/suspend", $"/console/dead-letters/messages/{letter.Id}/reveal"])
+        {
+            using var seen = await reader.GetAsync(path);
+            Assert.True(seen.StatusCode == HttpStatusCode.Forbidden, path);
+        }
+
+        foreach (var path in (string[])["/console/replays", "/console/dead-letters/discard", $"/console/organizations/{org}/suspend", $"/console/dead-letters/messages/{letter.Id}/reveal", $"/console/replays/{letter.Id}/start"])
+        {
+            using var done = await reader.PostAsync(path, page, ("take", "all"));
+            Assert.True(done.StatusCode == HttpStatusCode.Forbidden, path);
+        }
+
+        using var nobody = await SignedInAsync(Scopes.EntitlementsRead);
+        Assert.DoesNotContain("/console/dead-letters\"", await nobody.PageAsync("/console/health"), StringComparison.Ordinal);
+        Assert.Equal(0L, await Postgres.AskAsync<long>("select count(*) from pulse.operations where org_id = $1", org));
+    }
+
+    [Fact]
+    public async Task A_verb_goes_the_way_of_the_api_and_a_form_that_is_sent_twice_is_one_operation()
+    {
+        var org = await TenantAsync();
+        using var browser = await SignedInAsync(Everything);
+        var page = await browser.PageAsync($"/console/organizations/{org}/suspend");
+        var key = System.Text.RegularExpressions.Regex.Match(page, "name=\"operation_key\" value=\"([^\"]+)\"").Groups[1].Value;
+
+        var sent = new[] { browser.PostAsync($"/console/organizations/{org}/suspend", page, ("operation_key", key), ("reason", "unpaid")), browser.PostAsync($"/console/organizations/{org}/suspend", page, ("operation_key", key), ("reason", "unpaid")) };
+        var operation = await PendingAsync(org);
+        Assert.Equal(("lifecycle.suspend", """{"reason": "unpaid"}"""), (
+            await Postgres.AskAsync<string>("select kind from pulse.operations where operation_id = $1", operation),
+            await Postgres.AskAsync<string>("select request::text from pulse.operations where operation_id = $1", operation)));
+        await SucceedAsync(operation, """{"status":"suspended"}""");
+        foreach (var answer in await Task.WhenAll(sent))
+            Assert.Equal((HttpStatusCode.SeeOther, $"/console/organizations/{org}?done=suspend"), (answer.StatusCode, answer.Headers.Location?.ToString()));
+        Assert.Equal(1L, await Postgres.AskAsync<long>("select count(*) from pulse.operations where org_id = $1", org));
+
+        var refused = browser.PostAsync($"/console/organizations/{org}/restore", page, ("operation_key", Some.Key));
+        await RefuseAsync(await PendingAsync(org), 409, "not_pending_deletion", "The organization is not deleted.");
+        using var shown = await refused;
+        Assert.Equal(HttpStatusCode.Conflict, shown.StatusCode);
+        Assert.Contains("The organization is not deleted.", await shown.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+
+        using var invalid = await browser.PostAsync($"/console/organizations/{org}/soft-delete", page, ("retention_days", "many"));
+        Assert.Equal(HttpStatusCode.BadRequest, invalid.StatusCode);
+        Assert.Contains("retention_days is a whole number", await invalid.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_others_wrote_is_text_on_every_page()
+    {
+        const string evil = "<script>alert('x')</script>";
+        var org = await TenantAsync(Some.Signup with { OrgName = "\"><img src=x onerror=alert(1)>" });
+        var letter = await new StoredLetter { Queue = evil, ExceptionMessage = evil, Fingerprint = "evil<b>", Headers = new Dictionary<string, string> { [evil] = evil } }.StoreAsync(Postgres);
+        await Postgres.RunAsync("update pulse.organizations set suspend_reason = $2 where org_id = $1", org, evil);
+        using var browser = await SignedInAsync(Everything);
+
+        foreach (var path in (string[])
+                 [
+                     "/console/organizations", $"/console/organizations/{org}", $"/console/organizations/{org}/suspend", "/console/health", "/console/dead-letters", "/console/dead-letters/messages",
+                     $"/console/dead-letters/messages/{letter.Id}", "/console/dead-letters/groups/evil%3Cb%3E", "/console/organizations?q=%22%3E%3Cscript%3E", "/console/dead-letters/messages?q=%3Cscript%3E&type=%22%3E",
+                 ])
+        {
+            var page = await browser.PageAsync(path);
+            Assert.DoesNotContain("<script>", page, StringComparison.Ordinal);
+            Assert.DoesNotContain("<img", page, StringComparison.Ordinal);
+            Assert.DoesNotContain("<b>", page, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public async Task Nonsense_in_an_address_or_a_form_makes_no_error_of_ours()
+    {
+        using var browser = await SignedInAsync(Everything);
+        var page = await browser.PageAsync("/console/health");
+        foreach (var path in (string[])
+                 [
+                     "/console/organizations/x", "/console/replays/x", "/console/dead-letters/messages/x", "/console/dead-letters/groups/x", "/console/audit?cursor=x",
+                     "/console/organizations?limit=x", "/console/dead-letters?status=x", "/console/replays?status=x", "/console/replays/x/progress", "/console/organizations/default/suspend",
+                 ])
+        {
+            using var answer = await browser.GetAsync(path);
+            Assert.True((int)answer.StatusCode is >= 400 and < 500, $"{path}: {(int)answer.StatusCode}");
+            Assert.Equal(path.EndsWith("progress", StringComparison.Ordinal) ? "application/problem+json" : "text/html", answer.Content.Headers.ContentType?.MediaType);
+        }
+
+        foreach (var (path, field, value) in ((string, string, string)[])
+                 [
+                     ("/console/replays", "take", "ticked"), ("/console/replays", "letter", "x"), ("/console/dead-letters/discard", "take", "ticked"), ("/console/replays", "filter_status", "x"),
+                     ("/console/organizations/x/suspend", "reason", "x"), ("/console/replays/x/start", "canary", "x"), ("/console/organizations/default/suspend", "reason", "x"),
+                 ])
+        {
+            using var answer = await browser.PostAsync(path, page, (field, value), ("take", "ticked"));
+            Assert.True((int)answer.StatusCode is >= 400 and < 500, $"{path}: {(int)answer.StatusCode}");
+        }
+
+        Assert.Equal(0L, await Postgres.AskAsync<long>("select count(*) from pulse.operations"));
+    }
+}
