@@ -20,7 +20,7 @@ static class CommandBody
         HttpContext context, Parse<TRequest> parse, Func<TRequest, Caller, Guid?, Task<OperationOutcome>> submit, JsonTypeInfo<TResult> json, Func<TResult, TResult> present)
         where TRequest : class
         where TResult : class =>
-        SubmitAsync(context, JsonObjectBody.ReadAsync, (JsonElement? body, out OrderedDictionary<string, string[]> errors) => parse(body!.Value, out errors), submit, json, present);
+        SubmitAsync(context, context => JsonObjectBody.ReadAsync(context), (JsonElement? body, out OrderedDictionary<string, string[]> errors) => parse(body!.Value, out errors), submit, json, present);
 
     public static Task<Results<Ok<TResult>, Accepted<OperationStatus>, ProblemHttpResult>> SubmitOptionalAsync<TRequest, TResult>(
         HttpContext context, ParseOptional<TRequest> parse, Func<TRequest, Caller, Guid?, Task<OperationOutcome>> submit, JsonTypeInfo<TResult> json, Func<TResult, TResult> present)

@@ -131,6 +131,7 @@ create function pulse.purge_rows(org uuid, out counts jsonb, out emails text[]) 
 declare
     one record;
     gone bigint;
+    more bigint;
     customers text[];
     owners uuid[];
     mentions bytea[];
@@ -176,6 +177,16 @@ begin
     get diagnostics gone = row_count;
     counts := counts || jsonb_build_object('signups', gone);
 
+    -- What was dead-lettered of it, or speaks of it.
+    gone := pulse.erase_dead_letters(org);
+    delete from pulse.dead_letters d
+    where exists (
+        select from unnest(mentions) word
+        where position(word in d.body) > 0
+           or position(convert_from(word, 'UTF8') in concat_ws(' ', d.headers::text, d.exception_message, d.stack)) > 0);
+    get diagnostics more = row_count;
+    counts := counts || jsonb_build_object('dead_letters', gone + more);
+
     -- A command that is still on its way finds its row, without what it was about, and is refused: there is no such organization.
     update pulse.operations set org_id = null, request = '{}' where org_id = org and status = 'pending';
     delete from pulse.operations
@@ -195,7 +206,7 @@ begin
     for one in
         select c.table_name from information_schema.columns c join information_schema.tables t using (table_schema, table_name)
         where c.table_schema = 'pulse' and t.table_type = 'BASE TABLE' and c.column_name = 'org_id' and c.data_type = 'uuid'
-          and c.table_name not in ('audit_log', 'tombstones', 'purges', 'organizations', 'stripe_customers', 'signups', 'operations', 'memberships')
+          and c.table_name not in ('audit_log', 'tombstones', 'purges', 'organizations', 'stripe_customers', 'signups', 'operations', 'memberships', 'dead_letters')
         order by c.table_name
     loop
         execute format('delete from pulse.%I where org_id = $1', one.table_name) using org;
