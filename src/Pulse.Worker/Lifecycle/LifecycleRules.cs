@@ -36,23 +36,23 @@ static class LifecycleRules
     /// <param name="from">What the retention is counted from; null: now. See <see cref="ReaperRules.RetentionFrom"/>.</param>
     public static Transition SoftDelete(
         Organization org, int retentionDays, DateTimeOffset now, Guid? deletionId = null, bool exportWaived = false, DateTimeOffset? from = null) => org switch
-    {
-        { IsDefault: true } => DefaultStays,
-        { Status: "pending_deletion" } => Conflict("already_pending_deletion", "It is deleted already."),
-        // Ingress has looked; what destroys looks again.
-        _ when retentionDays is < RetentionDaysLeast or > RetentionDaysMost => Refused(400, "invalid_retention_days",
-            $"retention_days is a whole number from {RetentionDaysLeast} to {RetentionDaysMost}."),
-        _ => To(org with
         {
-            Status = "pending_deletion",
-            StatusBeforeDeletion = org.Status,
-            DeletionRequestedAt = now,
-            RetentionDays = retentionDays,
-            PurgeAfter = (from ?? now) + TimeSpan.FromDays(retentionDays),
-            DeletionId = deletionId,
-            ExportWaived = exportWaived,
-        }),
-    };
+            { IsDefault: true } => DefaultStays,
+            { Status: "pending_deletion" } => Conflict("already_pending_deletion", "It is deleted already."),
+            // Ingress has looked; what destroys looks again.
+            _ when retentionDays is < RetentionDaysLeast or > RetentionDaysMost => Refused(400, "invalid_retention_days",
+                $"retention_days is a whole number from {RetentionDaysLeast} to {RetentionDaysMost}."),
+            _ => To(org with
+            {
+                Status = "pending_deletion",
+                StatusBeforeDeletion = org.Status,
+                DeletionRequestedAt = now,
+                RetentionDays = retentionDays,
+                PurgeAfter = (from ?? now) + TimeSpan.FromDays(retentionDays),
+                DeletionId = deletionId,
+                ExportWaived = exportWaived,
+            }),
+        };
 
     public static Transition Restore(Organization org) => org switch
     {
