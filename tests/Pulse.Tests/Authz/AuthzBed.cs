@@ -1,5 +1,6 @@
 using System.Net.Http.Headers;
 using Microsoft.Extensions.DependencyInjection;
+using Pulse.Entitlements;
 using Pulse.Ingress.Authz;
 using Pulse.Tests.Admin;
 using Pulse.Tests.Signups;
@@ -22,7 +23,12 @@ public abstract class AuthzBed(TestPostgres postgres) : AdminTests(postgres)
     {
         await base.InitializeAsync();
         _proxied = await StartAsync([$"PULSE_AUTHZ_KEY={Key}", .. Variables]);
+        await HearsAsync(_proxied);
     }
+
+    /// <summary>Waits until an ingress hears of changes: what it read before that is last known, and not fresh.</summary>
+    protected static Task HearsAsync(TestIngress ingress) => Eventually.Until(
+        () => ingress.Services.GetRequiredService<EntitlementReader>().Generation > 0, TimeSpan.FromSeconds(15), "the ingress hears of changes");
 
     public override async Task DisposeAsync()
     {

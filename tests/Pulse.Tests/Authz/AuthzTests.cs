@@ -98,6 +98,7 @@ public sealed class AuthzTests(TestPostgres postgres) : AuthzBed(postgres)
     public async Task While_a_key_is_exchanged_both_hold()
     {
         await using var ingress = await StartAsync($"PULSE_AUTHZ_KEY={Key}, {Key}-the-new-one");
+        await HearsAsync(ingress);
         var org = await SubscriberAsync();
 
         foreach (var key in (string[])[Key, $"{Key}-the-new-one"])

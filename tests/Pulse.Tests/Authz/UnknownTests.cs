@@ -49,6 +49,7 @@ public sealed class UnknownTests(TestPostgres postgres) : AuthzBed(postgres)
         await Postgres.RunAsync("update pulse.organizations set status = 'suspended' where org_id = $1", other);
         await using var network = Network();
         await using var ingress = await StartAsync(network, policy);
+        await HearsAsync(ingress);
         await Allows(await AskAsync(ingress, "GET", "/authz", org, "export"));
         await Denies(await AskAsync(ingress, "GET", "/authz", other, "export"), 403, "org_suspended");
 
