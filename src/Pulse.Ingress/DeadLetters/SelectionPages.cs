@@ -49,9 +49,12 @@ static class SelectionPages
     public static Html Hidden(DeadLetterFilter filter) =>
         Html.All(DeadLetterPages.Fields(filter).Select(field => Html.Of($"""<input type="hidden" name="filter_{field.Name}" value="{field.Value}">""")));
 
-    /// <summary>What a form chose, as the API's body says it; null when nothing was ticked.</summary>
+    /// <summary>What a form chose, as the API's body says it; null when nothing was ticked, or it is not said what is meant: never everything by accident.</summary>
     public static JsonObject? Body(ConsoleForm form)
     {
+        if (form["take"] is not ("ticked" or "all"))
+            return null;
+
         if (form["take"] == "ticked")
         {
             return form.All("letter") is { Count: > 0 } ids

@@ -44,8 +44,14 @@ public sealed class DeadLetterApiTests(TestPostgres postgres) : AdminTests(postg
         var (org, now) = (Guid.CreateVersion7(), Clock.GetUtcNow().UtcDateTime);
         var wanted = await new StoredLetter
         {
-            Queue = "lifecycle", MessageType = "Pulse.Contracts.Lifecycle:SuspendOrganization", ExceptionType = "System.TimeoutException", ExceptionMessage = "The broker timed out",
-            Fingerprint = new string('a', 32), OrgId = org, Status = "failed_again", FailedAt = now.AddHours(-1),
+            Queue = "lifecycle",
+            MessageType = "Pulse.Contracts.Lifecycle:SuspendOrganization",
+            ExceptionType = "System.TimeoutException",
+            ExceptionMessage = "The broker timed out",
+            Fingerprint = new string('a', 32),
+            OrgId = org,
+            Status = "failed_again",
+            FailedAt = now.AddHours(-1),
         }.StoreAsync(Postgres);
         await new StoredLetter { FailedAt = now.AddHours(-5) }.StoreAsync(Postgres);
 
