@@ -43,7 +43,9 @@ public sealed class SecretTests : IAsyncLifetime
                     Persistent = true,
                     Headers = new Dictionary<string, object?>
                     {
-                        ["authorization"] = $"Bearer {Secret}", ["MT-Fault-Message"] = $"could not use {Secret}", ["MT-Fault-ExceptionType"] = $"A.{Secret}",
+                        ["authorization"] = $"Bearer {Secret}",
+                        ["MT-Fault-Message"] = $"could not use {Secret}",
+                        ["MT-Fault-ExceptionType"] = $"A.{Secret}",
                         ["MT-Fault-StackTrace"] = $"at A.B({Secret})",
                     },
                 }, Encoding.UTF8.GetBytes(body));
