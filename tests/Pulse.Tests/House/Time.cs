@@ -13,7 +13,6 @@ public sealed partial class Time
         ["src/Pulse.Hosting/MovableClock.cs"] = "is the clock that moves, on top of the system's",
         ["src/Pulse.Worker/Dlq/DlqCommand.cs"] = "paces a command on an operator's machine, which has no clock of Pulse's",
         ["src/Pulse.Entitlements/PulseEntitlements.cs"] = "gives a service that registers no clock the system's: the library runs in processes that are not Pulse's",
-        ["src/Pulse.Worker/Dlq/DlqCommand.cs"] = "waits in an operator's terminal, and decides nothing",
         ["src/Pulse.Messaging/Scheduling/"] = "MassTransit asks for times of the system's clock; one file there translates them",
     };
 
