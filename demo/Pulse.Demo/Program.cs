@@ -11,6 +11,7 @@ var refusals = new Refusals(surroundings);
 var outage = new BrokerOutage(surroundings);
 await using var subscription = new Subscription(surroundings, first);
 var operators = new Operator(surroundings, first);
+var letter = new DeadLetter(surroundings, first);
 var end = new EndOfLife(surroundings, first);
 
 await journey.Step("Both processes are ready", ready.BothProcessesAnswer);
@@ -30,6 +31,14 @@ await journey.Step("An operator suspends the tenant, and lifts it", operators.Su
 await journey.Step("Grace ends, by the clock alone", subscription.GraceEnds);
 await journey.Step("The invoice is paid", subscription.Pays);
 await journey.Step("The subscription is cancelled", subscription.Ends);
+// The plans file of a container is not the demo's to mend.
+if (surroundings.ComposeProject is null or "")
+{
+    await journey.Step("The tenant buys what no plan has: a dead letter", letter.IsFound);
+    await journey.Step("The plans file is mended; a replay is planned and previewed", letter.IsMended);
+    await journey.Step("The dead letter is replayed", letter.IsReplayed);
+}
+
 await journey.Step("An operator deletes the tenant, and restores it", end.IsDeletedAndRestored);
 await journey.Step("Deleted again, and under legal hold: its retention ends, and nothing happens", end.IsHeld);
 await journey.Step("The hold is released: it is purged, with a certificate", end.IsPurged);

@@ -12,6 +12,9 @@ sealed class Surroundings : IDisposable
 
     /// <summary>A key with every scope.</summary>
     public required string AdminKey { get; init; }
+
+    /// <summary>What proxies show to <c>/authz</c>.</summary>
+    public required string AuthzKey { get; init; }
     public required NpgsqlDataSource Postgres { get; init; }
 
     /// <summary>The checkout, for <c>./pulse restart</c>.</summary>
@@ -34,6 +37,7 @@ sealed class Surroundings : IDisposable
         Worker = new Uri(Required("PULSE_WORKER_URL")),
         Stripe = new Uri(Required("PULSE_STRIPE_URL")),
         AdminKey = Required("PULSE_ADMIN_KEY"),
+        AuthzKey = Required("PULSE_AUTHZ_KEY"),
         RabbitMq = new Uri(Required("PULSE_RABBITMQ")),
         Postgres = NpgsqlDataSource.Create(ConnectionString(new Uri(Required("PULSE_POSTGRES")))),
         Root = Required("PULSE_ROOT"),

@@ -145,7 +145,7 @@ static class PurgeTable
 
     const string ColumnsSql = "select count(*)::int from pulse.residue_columns";
 
-    /// <summary>Looks through the whole database for organizations and emails.</summary>
+    /// <summary>Looks through the whole database for organizations and emails, but for what Stripe told of purged ones meanwhile: that is forgotten first.</summary>
     /// <returns>Into how many columns it looked, and what is left.</returns>
     public static async Task<(int Columns, List<Residue> Found)> ResidueAsync(NpgsqlConnection connection, Guid[] orgs, string[] emails, CancellationToken cancellationToken)
     {
@@ -153,12 +153,14 @@ static class PurgeTable
         {
             BatchCommands =
             {
+                new NpgsqlBatchCommand(ForgetStraysSql),
                 new NpgsqlBatchCommand(ColumnsSql),
                 new NpgsqlBatchCommand(ResidueSql) { Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = orgs }, new NpgsqlParameter<string[]> { TypedValue = emails } } },
             },
         };
         batch.Timeout = LongSeconds;
         await using var row = await batch.ExecuteReaderAsync(cancellationToken);
+        await row.NextResultAsync(cancellationToken);
         await row.ReadAsync(cancellationToken);
         var columns = row.GetInt32(0);
         await row.NextResultAsync(cancellationToken);

@@ -125,10 +125,12 @@ sealed partial class Reaper(OutboxPublisher publisher, ReaperOptions options, Pu
 
         foreach (var one in due)
             batch.BatchCommands.Add(publisher.Publish(new RetentionEnded { OrgId = one.OrgId, DeletionId = one.DeletionId }));
+        var messages = batch.BatchCommands.Count;
         batch.BatchCommands.Add(PurgeTable.ForgetStrays());
         batch.BatchCommands.Add(new NpgsqlBatchCommand("commit"));
         await batch.ExecuteNonQueryAsync(CancellationToken.None);
-        publisher.Committed();
+        if (messages > 0)
+            publisher.Committed();
         return leave;
     }
 

@@ -17,6 +17,7 @@ public sealed class RunningPulse : IAsyncLifetime
     readonly OwnState _state = new();
     HttpClient? _http;
     NpgsqlDataSource? _worker;
+    string[] _lettersBefore = [];
 
     public Uri Ingress => new(_state["PULSE_INGRESS_URL"]);
     public Uri Worker => new(_state["PULSE_WORKER_URL"]);
@@ -51,6 +52,15 @@ public sealed class RunningPulse : IAsyncLifetime
     {
         foreach (var name in Names.Where(name => !_state.Runs(name)))
             await _state.RestartAsync(name);
+        try
+        {
+            _lettersBefore = await AllDeadLettersAsync();
+        }
+        catch (NpgsqlException)
+        {
+            // A connection to a Postgres that the test before has killed.
+            _lettersBefore = await AllDeadLettersAsync();
+        }
     }
 
     public Task KillAsync(string name) => _state.KillAsync(name);
@@ -164,7 +174,7 @@ public sealed class RunningPulse : IAsyncLifetime
 
     /// <summary>Waits until nothing that is due is left for the broker.</summary>
     public Task DrainedAsync() => Eventually.Until(
-        async () => await AskAsync<long>("select count(*) from messaging.outbox") == 0, TimeSpan.FromSeconds(60), "the outbox drained");
+        async () => await AskAsync<long>("select count(*) from messaging.outbox where due_at <= now()") == 0, TimeSpan.FromSeconds(60), "the outbox drained");
 
     NpgsqlCommand Command(string sql, object[] parameters)
     {
@@ -192,7 +202,9 @@ public sealed class RunningPulse : IAsyncLifetime
     }
 
     /// <summary>Messages that could not be consumed, as the worker has collected them: endpoint, exception, message id.</summary>
-    public async Task<IReadOnlyList<string>> DeadLettersAsync() => await AskAsync<string[]>(
+    public async Task<IReadOnlyList<string>> DeadLettersAsync() => [.. (await AllDeadLettersAsync()).Except(_lettersBefore)];
+
+    Task<string[]> AllDeadLettersAsync() => AskAsync<string[]>(
         "select coalesce(array_agg(queue || ' ' || coalesce(exception_type, reason) || ' ' || message_id), '{}') from pulse.dead_letters");
 
     // --- metrics --------------------------------------------------------------------------------------------------------

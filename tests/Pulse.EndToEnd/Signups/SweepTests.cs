@@ -45,7 +45,7 @@ public sealed class SweepTests(RunningPulse pulse) : RunningPulseTests(pulse)
                 {
                     if (await Pulse.AskAsync<long>("select count(*) from pulse.dead_letters where queue = 'provisioning' and ids @> array[$1]", signup) == 1)
                         return true;
-                    if (await Pulse.AskAsync<long>("select count(*) from messaging.outbox") > 0)
+                    if (await Pulse.AskAsync<long>("select count(*) from messaging.outbox where convert_from(body, 'UTF8') like '%' || $1 || '%'", signup.ToString()) > 0)
                         await Pulse.ClockAsync("+10m");
                     return false;
                 },
