@@ -83,7 +83,7 @@ stop_all() {
 remove_data() {
   compose_remove_data
   remove_postgres
-  rm -rf -- "$STATE/rabbitmq" "$STATE/settings" "$STATE/clock" "$STATE/stripe.journal"
+  rm -rf -- "$STATE/rabbitmq" "$STATE/audit" "$STATE/exports" "$STATE/plans.json" "$STATE/settings" "$STATE/clock" "$STATE/stripe.journal"
 }
 
 show_urls() {
