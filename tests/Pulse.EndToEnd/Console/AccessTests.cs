@@ -54,7 +54,8 @@ public sealed class AccessTests(RunningPulse pulse, Chromium chromium) : Browser
         var org = await TenantAsync($"Keys {Guid.NewGuid():N}");
         var page = await NewPageAsync();
         await GoAsync(page, $"/console/organizations/{org}");
-        // The field has the focus already.
+        // The field has the focus by itself, as soon as the page is there.
+        await page.WaitForFunctionAsync("document.activeElement.tagName === 'INPUT'");
         await page.Keyboard.TypeAsync(Pulse["PULSE_ADMIN_KEY"]);
         await page.Keyboard.PressAsync("Enter");
         await page.WaitForURLAsync($"**/console/organizations/{org}");
