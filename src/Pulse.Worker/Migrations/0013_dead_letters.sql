@@ -325,5 +325,4 @@ grant select on pulse.dead_letters_v1, pulse.dead_letter_payloads_v1, pulse.dead
     pulse.dead_letter_groups_v1, pulse.replays_v1, pulse.replay_items_v1 to pulse_ingress;
 grant execute on function pulse.find_dead_letters to pulse_ingress;
 
--- Operators' only: of a tenant's questions none is about them.
-select pulse.isolate('pulse.dead_letters', null);
+select pulse.isolate('pulse.dead_letters');
