@@ -71,7 +71,7 @@ public sealed class HookCompletionTests : IClassFixture<TestPostgres>, IAsyncLif
 
         await _bed.DrainAsync(_bed.Worker());
 
-        Assert.InRange(_bed.Clock.GetUtcNow() - since, _bed.Options().Deadline, _bed.Options().Deadline + TimeSpan.FromSeconds(3));
+        Assert.InRange(_bed.Clock.GetUtcNow() - since, _bed.Options().Deadline, _bed.Options().Deadline + TimeSpan.FromSeconds(10));
         Assert.Equal([("provision", false), ("deprovision", true)], _bed.Ends.Select(end => (end.Call.Type, end.Succeeded)));
         Assert.Equal(HttpStatusCode.Gone, await _bed.CompleteAsync(callback, "succeeded"));
         Assert.Equal("failed", await StatusAsync(call.CallId));
