@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Microsoft.Playwright;
 using Pulse.EndToEnd.Processes;
 using Pulse.Testing;
@@ -57,8 +58,9 @@ public sealed class AccessTests(RunningPulse pulse, Chromium chromium) : Browser
         // The field has the focus by itself, as soon as the page is there.
         await page.WaitForFunctionAsync("document.activeElement.tagName === 'INPUT'");
         await page.Keyboard.TypeAsync(Pulse["PULSE_ADMIN_KEY"]);
+        await Assertions.Expect(page.GetByLabel("Admin key")).ToHaveValueAsync(Pulse["PULSE_ADMIN_KEY"]);
         await page.Keyboard.PressAsync("Enter");
-        await page.WaitForURLAsync($"**/console/organizations/{org}");
+        await Assertions.Expect(page).ToHaveURLAsync(new Regex($"/console/organizations/{org}$"));
 
         await page.Keyboard.PressAsync("Tab");
         Assert.Equal("Skip to the content", await FocusedAsync(page));
