@@ -71,7 +71,7 @@ public sealed class AccessTests(RunningPulse pulse, Chromium chromium) : Browser
         await TabToAsync(page, "Suspend…");
         Assert.NotEqual("none", await page.EvaluateAsync<string>("getComputedStyle(document.activeElement).outlineStyle"));
         await page.Keyboard.PressAsync("Enter");
-        await page.WaitForURLAsync("**/suspend");
+        await Assertions.Expect(page).ToHaveURLAsync(new Regex("/suspend$"));
         await TabToAsync(page, "Suspend");
         await page.Keyboard.PressAsync("Enter");
         await Assertions.Expect(page.GetByText("It is suspended.")).ToBeVisibleAsync();
