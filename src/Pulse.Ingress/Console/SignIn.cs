@@ -76,8 +76,10 @@ static partial class SignIn
     static ConsolePage Form(HttpContext context, string next, string? mistake, int status)
     {
         var secure = context.Request.IsHttps;
-        var guest = ConsoleSession.NewSecret();
-        context.Response.Cookies.Append(ConsoleSession.GuestCookieName(secure), guest, ConsoleSession.Cookie(secure));
+        // One that the browser has is kept, or the form in its other tab would be too old.
+        var guest = context.Request.Cookies[ConsoleSession.GuestCookieName(secure)];
+        if (guest is null || ConsoleSession.Hash(guest) is null)
+            context.Response.Cookies.Append(ConsoleSession.GuestCookieName(secure), guest = ConsoleSession.NewSecret(), ConsoleSession.Cookie(secure));
         return new ConsolePage(null, "Sign in", Html.Of($"""
             <div class="sign-in">
             {(mistake is null ? Html.Nothing : Html.Of($"""<div class="notice bad" role="alert" id="mistake"><p>{mistake}</p></div>"""))}

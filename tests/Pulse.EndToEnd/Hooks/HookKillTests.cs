@@ -42,9 +42,9 @@ public sealed class HookKillTests(HookedPulse pulse) : IClassFixture<HookedPulse
         pulse.Platform();
         await pulse.EndsAsync(await pulse.SignUpAsync(), "provisioned");
         var points = All.ToHashSet();
-        await Eventually.Until(() => points.IsSubsetOf(HookedPulse.Reached), TimeSpan.FromSeconds(20), "a signup came by all of them");
+        await Eventually.Until(() => points.IsSubsetOf(pulse.Reached), TimeSpan.FromSeconds(20), "a signup came by all of them");
 
-        Assert.Equal(points.Order(), HookedPulse.Reached.Where(point => point.StartsWith("hook", StringComparison.Ordinal) || point.StartsWith("provisioning", StringComparison.Ordinal)).Order());
+        Assert.Equal(points.Order(), pulse.Reached.Where(point => point.StartsWith("hook", StringComparison.Ordinal) || point.StartsWith("provisioning", StringComparison.Ordinal)).Order());
     }
 
     [Fact]

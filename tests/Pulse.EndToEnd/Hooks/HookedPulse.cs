@@ -16,8 +16,10 @@ namespace Pulse.EndToEnd.Hooks;
 /// <summary>A worker and an ingress as processes of their own, and a platform whose provisioning hook they call.</summary>
 public sealed class HookedPulse : IAsyncLifetime
 {
-    static readonly string Points = Path.Combine(Child.Logs, "hooked-worker.points");
+    static int _count;
 
+    // Two classes have one each, and at the same time: whoever shared the file would die the other's death.
+    readonly string _name = $"hooked-{Interlocked.Increment(ref _count)}";
     readonly TestPostgres _postgres = new();
     readonly TestBroker _broker = new();
     readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(10) };
@@ -27,6 +29,8 @@ public sealed class HookedPulse : IAsyncLifetime
     IConnection? _tap;
 
     public HookReceiver Receiver { get; private set; } = null!;
+
+    string Points => Path.Combine(Child.Logs, $"{_name}-worker.points");
 
     /// <summary>Purges that were answered.</summary>
     public IReadOnlyCollection<Guid> Deprovisioned => _deprovisioned;
@@ -40,13 +44,13 @@ public sealed class HookedPulse : IAsyncLifetime
         Receiver = await HookReceiver.StartAsync(secret);
         File.Delete(Points);
         File.Delete($"{Points}.deadly");
-        _ingress = new Child("hooked-ingress", "Pulse.Ingress", "PULSE_INGRESS_URL", new()
+        _ingress = new Child($"{_name}-ingress", "Pulse.Ingress", "PULSE_INGRESS_URL", new()
         {
             ["PULSE_POSTGRES"] = _postgres.IngressAddress,
             ["PULSE_HOSTED_MODE"] = "true",
             ["PULSE_TRUSTED_PROXIES"] = "127.0.0.0/8",
         });
-        _worker = new Child("hooked-worker", "Pulse.Worker", "PULSE_WORKER_URL", new()
+        _worker = new Child($"{_name}-worker", "Pulse.Worker", "PULSE_WORKER_URL", new()
         {
             ["PULSE_POSTGRES"] = _postgres.WorkerAddress,
             ["PULSE_RABBITMQ"] = _broker.Address.ToString(),
@@ -165,7 +169,7 @@ public sealed class HookedPulse : IAsyncLifetime
     }
 
     /// <summary>The points that the worker has reached.</summary>
-    public static IReadOnlySet<string> Reached => File.ReadAllLines(Points).ToHashSet();
+    public IReadOnlySet<string> Reached => File.ReadAllLines(Points).ToHashSet();
 
     public async Task<double?> MetricAsync(string series) =>
         Processes.RunningPulse.Value(await _http.GetStringAsync(new Uri(_worker.Url, "/metrics")), series);

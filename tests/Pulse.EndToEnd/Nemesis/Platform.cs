@@ -71,7 +71,7 @@ sealed class Platform(int workers, int ingresses, int nodes) : IAsyncDisposable
 
     public async Task KillAsync(IReadOnlyList<string> names)
     {
-        if (names.Contains(Broker))
+        if (names.Contains(Broker) || names.Any(_nodes.ContainsKey))
             await Eventually.Until(() => DateTime.UtcNow > _brokerMayDie, TimeSpan.FromSeconds(20), "the broker had its queues on disk");
         foreach (var name in names)
         {
