@@ -4,8 +4,14 @@ using Pulse.Testing;
 namespace Pulse.EndToEnd.Hooks;
 
 /// <summary>kill -9 around the call of the platform's hook. Each organization is made once for each key, and nothing is left behind.</summary>
-public sealed class HookKillTests(HookedPulse pulse) : IClassFixture<HookedPulse>
+public sealed class HookKillTests(HookKillTests.PatientPulse pulse) : IClassFixture<HookKillTests.PatientPulse>
 {
+    /// <summary>Waits for the platform longer than a worker takes to get up again on a busy machine.</summary>
+    public sealed class PatientPulse : HookedPulse
+    {
+        protected override TimeSpan Deadline => TimeSpan.FromSeconds(60);
+    }
+
     /// <summary>All that a worker does between a signup's message and its tenant, with a hook.</summary>
     static readonly string[] All =
     [

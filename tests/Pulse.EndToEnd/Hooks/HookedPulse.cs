@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Json;
 using System.Text;
@@ -14,7 +15,7 @@ using RabbitMQ.Client;
 namespace Pulse.EndToEnd.Hooks;
 
 /// <summary>A worker and an ingress as processes of their own, and a platform whose provisioning hook they call.</summary>
-public sealed class HookedPulse : IAsyncLifetime
+public class HookedPulse : IAsyncLifetime
 {
     static int _count;
 
@@ -29,6 +30,9 @@ public sealed class HookedPulse : IAsyncLifetime
     IConnection? _tap;
 
     public HookReceiver Receiver { get; private set; } = null!;
+
+    /// <summary>How long the platform has until a signup is given up.</summary>
+    protected virtual TimeSpan Deadline => TimeSpan.FromSeconds(20);
 
     string Points => Path.Combine(Child.Logs, $"{_name}-worker.points");
 
@@ -62,7 +66,7 @@ public sealed class HookedPulse : IAsyncLifetime
             ["PULSE_PUBLIC_URL"] = _ingress.Url.AbsoluteUri,
             ["PULSE_HOOK_TIMEOUT_SECONDS"] = "2",
             ["PULSE_HOOK_ATTEMPTS"] = "3",
-            ["PULSE_HOOK_DEADLINE_SECONDS"] = "20",
+            ["PULSE_HOOK_DEADLINE_SECONDS"] = Deadline.TotalSeconds.ToString(CultureInfo.InvariantCulture),
             // Nobody's: a proxy of the environment is not asked.
             ["http_proxy"] = "http://127.0.0.1:9",
             ["DOTNET_STARTUP_HOOKS"] = typeof(StartupHook).Assembly.Location,
@@ -110,7 +114,7 @@ public sealed class HookedPulse : IAsyncLifetime
     {
         (string Status, Guid? OrgId) last = default;
         await Eventually.Until(
-            async () => (last = await StatusAsync(signupId)).Status is "provisioned" or "existing" or "failed", TimeSpan.FromSeconds(60), $"signup {signupId} ended");
+            async () => (last = await StatusAsync(signupId)).Status is "provisioned" or "existing" or "failed", TimeSpan.FromSeconds(120), $"signup {signupId} ended");
         Assert.Equal(status, last.Status);
         return last.OrgId;
     }
