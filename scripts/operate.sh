@@ -55,7 +55,8 @@ worker_command() {
     compose exec -T worker dotnet Pulse.Worker.dll "$@"
     return
   fi
-  local dll=$ROOT/src/Pulse.Worker/bin/Release/net10.0/$(program worker) given
+  local dll given
+  dll=$ROOT/src/Pulse.Worker/bin/Release/net10.0/$(program worker)
   [ -f "$dll" ] || build || fail 'The build failed.'
   mapfile -t given < <(worker_environment)
   env -C "$ROOT" DOTNET_ENVIRONMENT=Development DOTNET_NOLOGO=1 PULSE_CLOCK_FILE="$STATE/clock" PULSE_AUDIT_DIR="$STATE/audit" \
