@@ -29,12 +29,14 @@ public sealed class TurnTests : IAsyncLifetime
             await worker.DeliverAsync(_bed.EventsOf(customer)[^1]);
         }
 
+        // A success would forget a failure again: so none may be written at all.
+        await _bed.RunSqlAsync("alter table pulse.stripe_customers add check (failures = 0)");
         var began = clock.GetUtcNow();
         Assert.Equal(customers, await worker.DrainAsync());
 
         // Five seconds are what they need, but for the burst; the last few find each other in the way.
         Assert.InRange(clock.GetUtcNow() - began, TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(15));
-        Assert.Equal(0, await _bed.AskAsync<long>("select count(*) from pulse.stripe_customers where dirty > synced or failures > 0"));
+        Assert.Equal(0, await _bed.AskAsync<long>("select count(*) from pulse.stripe_customers where dirty > synced"));
         Assert.Equal(customers, await _bed.AskAsync<long>("select count(*) from pulse.billing_states where subscription_state = 'active'"));
     }
 }
