@@ -6,7 +6,7 @@ namespace Pulse.Ingress.Console;
 static class Errors
 {
     public static ConsolePage NotFound(ConsoleRequest? request) => Page(request, StatusCodes.Status404NotFound, "Not found",
-        "There is nothing at this address. It may have been purged, or its retention may be over.",
+        "There is nothing at this address. It may be mistyped; what stood here may have been purged, or its retention may be over.",
         Html.Of($"""<a href="{ConsolePath.Root}">Go to the start</a>"""));
 
     public static ConsolePage InsufficientScope(ConsoleRequest request, string scope) => Page(request, StatusCodes.Status403Forbidden, "Your key may not do this",

@@ -38,7 +38,7 @@ static class DeadLetterPages
             <button type="submit">Filter</button>
             <a class="button" href="{Letters}">All messages</a>
             </form>
-            {(page.Items.Count == 0 ? NoGroups(query) : Element.Table("Groups of dead letters", ["Failure", "Queue", "#Open", "#All", "Where they stand", "Last failed", "First failed"], page.Items.Select(group => Row(request, group))))}
+            {(page.Items.Count == 0 ? NoGroups(query) : Element.Table("Groups of dead letters", ["Failure", "#Open", "#All", "Where they stand", "Queue", "Last failed", "First failed"], page.Items.Select(group => Row(request, group))))}
             {Element.Pager(
                 query.After is null ? null : ConsolePath.With(Path, filter),
                 page.NextCursor is { } cursor ? ConsolePath.With(Path, [.. filter, ("cursor", cursor)]) : null)}
@@ -62,9 +62,9 @@ static class DeadLetterPages
 
     static Html Row(ConsoleRequest request, DeadLetterGroup group) => Html.Of($"""
         <tr><th scope="row" class="wide"><a href="{Group(group.Fingerprint)}">{Short(group.ExceptionType) ?? Why(group.Reason)}</a><br><span class="muted">{Short(group.MessageType) ?? "unknown type of message"}</span></th>
-        <td>{string.Join(", ", group.Queues)}</td>
         <td class="number">{Element.Number(group.Open)}</td><td class="number">{Element.Number(group.Letters)}</td>
         <td>{Standing(group)}</td>
+        <td>{string.Join(", ", group.Queues)}</td>
         <td>{Element.Time(group.LastFailedAt, request.Now)}</td><td>{Element.Time(group.FirstFailedAt, request.Now)}</td></tr>
 
         """);
@@ -86,7 +86,7 @@ static class DeadLetterPages
         return new ConsolePage(request, Short(group.ExceptionType) ?? Why(group.Reason), Html.Of($"""
             <section aria-label="What failed">
             {Element.Fields(
-                ("Exception", Element.Code(group.ExceptionType)), ("Message type", Element.Code(group.MessageType)), ("Queue", Html.Of($"{string.Join(", ", group.Queues)}")),
+                ("Exception", Element.Name(group.ExceptionType)), ("Message type", Element.Name(group.MessageType)), ("Queue", Html.Of($"{string.Join(", ", group.Queues)}")),
                 ("Why it is here", Html.Of($"{Why(group.Reason)}")),
                 ("First failed", Element.Time(group.FirstFailedAt, request.Now)), ("Last failed", Element.Time(group.LastFailedAt, request.Now)),
                 ("Where they stand", Standing(group)))}
@@ -125,7 +125,7 @@ static class DeadLetterPages
             <form method="get" action="{Letters}" class="filters" aria-label="Filter messages">
             {Element.Select("status", "Status", "any", [("open", "not put right (open)"), .. Statuses], Chosen(query.Filter.Status))}
             {Element.Select("queue", "Queue", "all queues", queues.Select(queue => (queue, queue)), query.Filter.Queue)}
-            {Element.Input("q", "Words", query.Filter.Text, DeadLetterRules.TextMost)}
+            {Element.Input("q", "Words that are shown", query.Filter.Text, DeadLetterRules.TextMost)}
             {Element.Input("type", "Message type", query.Filter.MessageType, DeadLetterRules.TextMost)}
             {Element.Input("exception", "Exception", query.Filter.ExceptionType, DeadLetterRules.TextMost)}
             {Element.Input("org", "Organization", query.Filter.OrgId is { } org ? OrgAddress.Text(org) : null, 40)}

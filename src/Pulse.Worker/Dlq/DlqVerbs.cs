@@ -10,6 +10,9 @@ sealed class DlqVerbs(DlqOptions options, AdminClient api, TextWriter output, Re
     const string Letters = "/api/admin/dead-letters";
     const string Replays = "/api/admin/replays";
 
+    // What goes with a start.
+    static readonly string[] Started = ["rate", "canary", "stop-ratio"];
+
     public Task<int> RunAsync() => options.Verb switch
     {
         "list" => ListAsync(),
@@ -113,7 +116,7 @@ sealed class DlqVerbs(DlqOptions options, AdminClient api, TextWriter output, Re
 
         return await TellAsync(
             new JsonObject { ["plan"] = plan.DeepClone(), ["preview"] = preview?.DeepClone() },
-            () => $"Nothing has moved. The plan is good until {Time(plan["expires_at"])} UTC:\n  ./pulse dlq start {id}");
+            () => $"Nothing has moved. The plan is good until {Time(plan["expires_at"])} UTC:\n  ./pulse dlq start {id}{string.Concat(Started.Where(options.Values.ContainsKey).Select(name => $" --{name} {options.Values[name]}"))}");
     }
 
     async Task<int> StartAsync(string id)

@@ -116,7 +116,10 @@ public sealed class FormTests(TestPostgres postgres) : ConsoleTests(postgres)
                      $"/console/dead-letters/messages/{letter.Id}", "/console/dead-letters/groups/evil%3Cb%3E", "/console/organizations?q=%22%3E%3Cscript%3E", "/console/dead-letters/messages?q=%3Cscript%3E&type=%22%3E",
                  ])
         {
-            var page = await browser.PageAsync(path);
+            // What would be masked is not looked for, and the page that says so repeats it.
+            using var answer = await browser.GetAsync(path);
+            Assert.Equal(path.Contains("type=", StringComparison.Ordinal) ? HttpStatusCode.BadRequest : HttpStatusCode.OK, answer.StatusCode);
+            var page = await answer.Content.ReadAsStringAsync();
             Assert.DoesNotContain("<script>", page, StringComparison.Ordinal);
             Assert.DoesNotContain("<img", page, StringComparison.Ordinal);
             Assert.DoesNotContain("<b>", page, StringComparison.Ordinal);
