@@ -71,7 +71,10 @@ static class Element
     public static Html Code(string? text) => string.IsNullOrEmpty(text) ? Html.Nothing : Html.Of($"""<code>{text}</code>""");
 
     /// <summary>A type's or a queue's name: a narrow column parts it between its words, not within them.</summary>
-    public static Html Name(string? name) => string.IsNullOrEmpty(name) ? Html.Nothing : Html.Of($"<code>{Html.All(Breaks(name))}</code>");
+    public static Html Name(string? name) => string.IsNullOrEmpty(name) ? Html.Nothing : Html.Of($"<code>{Parted(name)}</code>");
+
+    /// <summary>The same within prose.</summary>
+    public static Html Parted(string name) => Html.All(Breaks(name));
 
     static IEnumerable<Html> Breaks(string name)
     {

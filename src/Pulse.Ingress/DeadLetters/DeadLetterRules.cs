@@ -267,7 +267,7 @@ static class DeadLetterRules
         {
             // A guess must not be confirmed: what is masked is not found either.
             if (Masking.Words(text, out text) is { } masked)
-                errors[name] = [$"{name} finds what is shown, word for word: '{masked}' would be masked. org and id find what is about one."];
+                errors[name] = [$"A search finds words that are shown: '{masked}' would be masked, so nothing is found by it. Look for the organization (org), an id of the message (id) or its exception instead."];
         }
         else if (known is "message_type" or "exception_type" && Masking.TypeName(text) != text)
         {

@@ -155,6 +155,18 @@ public sealed class ScreenshotTests(RunningPulse pulse, Chromium chromium) : Bro
             const ratio = (one + 0.05) / (other + 0.05);
             if (ratio < 4.5) faults.push(`contrast ${ratio.toFixed(2)}: ${element.textContent.trim().slice(0, 40)}`);
           }
+          // What a field or a button is seen by, and what says where the focus is.
+          for (const box of document.querySelectorAll('input:not([type=hidden], [type=checkbox]), select, textarea, button, .button')) {
+            if (!shown(box)) continue;
+            const [one, other] = [light(parts(getComputedStyle(box).borderTopColor)), light(ground(box.parentElement))].sort((a, b) => b - a);
+            if ((one + 0.05) / (other + 0.05) < 3) faults.push(`a faint edge: ${box.name || box.textContent.trim()}`);
+          }
+          const probe = document.createElement('i');
+          probe.style.color = 'var(--focus)';
+          document.querySelector('main').append(probe);
+          const [ring, around] = [light(parts(getComputedStyle(probe).color)), light(ground(probe))].sort((a, b) => b - a);
+          probe.remove();
+          if ((ring + 0.05) / (around + 0.05) < 3) faults.push('a faint focus ring');
           return [...new Set(faults)];
         }
         """)).Select(fault => $"{where}: {fault}");
