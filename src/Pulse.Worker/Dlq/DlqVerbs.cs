@@ -108,7 +108,7 @@ sealed class DlqVerbs(DlqOptions options, AdminClient api, TextWriter output, Re
         {
             preview = await api.DoAsync($"{Replays}/{id}/preview", Numbers(("sample", "sample")));
             if (!options.Json)
-                await output.WriteLineAsync($"Preview of {Cell(preview["looked_at"])}: {Cell(preview["summary"], 500)}");
+                await output.WriteLineAsync($"Preview: {Cell(preview["summary"], 500)}");
         }
 
         if (options.Flags.Contains("yes"))
@@ -152,7 +152,7 @@ sealed class DlqVerbs(DlqOptions options, AdminClient api, TextWriter output, Re
     }
 
     static string Plan(JsonNode plan) => $"""
-        Plan {Cell(plan["replay_id"])}: {Cell(plan["letters"])} messages.{((bool?)plan["plan"]!["capped"] == true ? " More were found than one plan takes." : "")}
+        Plan {Cell(plan["replay_id"])}: {Cell(plan["letters"])} {((long?)plan["letters"] == 1 ? "message" : "messages")}.{((bool?)plan["plan"]!["capped"] == true ? " More were found than one plan takes." : "")}
         {Of(["#messages", "goes to", "message", "failed with"], [.. plan["plan"]!["groups"]!.AsArray().Select(group => (IReadOnlyList<string>)[Cell(group!["letters"]), Cell(group["queue"]), Short(group["message_type"]), Short(group["exception_type"])])])}{Excluded(plan["plan"]!["excluded"]!)}
         """;
 

@@ -26,6 +26,13 @@ public sealed class SecretTests(RunningPulse pulse, Chromium chromium) : Browser
         var replay = plan.GetProperty("replay_id").GetGuid();
         await ApiAsync("POST", $"/api/admin/replays/{replay}/preview", "{}");
         await LookAsync();
+
+        using var revealed = await Pulse.SendAsync("POST", $"/api/admin/dead-letters/{letter}/reveal");
+        var shown = await revealed.Content.ReadAsStringAsync();
+        foreach (var part in (string[])["payload", "headers", "exception_message", "stack"])
+            Assert.Contains(_secret, JsonSerializer.Deserialize<JsonElement>(shown).GetProperty(part).ToString(), StringComparison.Ordinal);
+        Assert.Equal(1L, await Pulse.AskAsync<long>(
+            "select count(*) from pulse.audit_log where action = 'dead_letter_revealed' and actor = $2 and after ->> 'dead_letter_id' = $1", letter.ToString(), $"key:{Pulse["PULSE_ADMIN_KEY"].Split('_')[1]}"));
         await ApiAsync("POST", $"/api/admin/replays/{replay}/start", """{"stop_on_failure_ratio":1}""");
         await Eventually.Until(async () => await StatusAsync(letter) == "failed_again", TimeSpan.FromSeconds(60), "it failed again");
         await LookAsync();
@@ -35,14 +42,6 @@ public sealed class SecretTests(RunningPulse pulse, Chromium chromium) : Browser
             using var refused = await Pulse.SendAsync("POST", path, "{}", operator_);
             Assert.Equal(403, (int)refused.StatusCode);
         }
-
-        using var revealed = await Pulse.SendAsync("POST", $"/api/admin/dead-letters/{letter}/reveal");
-        var shown = await revealed.Content.ReadAsStringAsync();
-        foreach (var part in (string[])["payload", "headers", "exception_message", "stack"])
-            Assert.Contains(_secret, JsonSerializer.Deserialize<JsonElement>(shown).GetProperty(part).ToString(), StringComparison.Ordinal);
-        Assert.Equal(1L, await Pulse.AskAsync<long>(
-            "select count(*) from pulse.audit_log where action = 'dead_letter_revealed' and actor = $2 and after ->> 'dead_letter_id' = $1", letter.ToString(), $"key:{Pulse["PULSE_ADMIN_KEY"].Split('_')[1]}"));
-        await LookAsync();
 
         async Task<string> ApiAsync(string method, string path, string? body = null)
         {
