@@ -108,16 +108,16 @@ public sealed class DlqTests(RunningPulse pulse, Chromium chromium) : BrowserTes
     {
         var org = await TenantAsync();
         var letters = new List<Guid>();
-        for (var number = 0; number < 2; number++)
+        for (var number = 0; number < 3; number++)
         {
             var (operation, letter) = await PoisonAsync(org);
             await MendAsync(operation, org);
             letters.Add(letter);
         }
 
-        var planned = await JsonAsync("replay", letters[0].ToString(), letters[1].ToString(), "--rate", "0.01", "--canary", "0");
+        var planned = await JsonAsync("replay", letters[0].ToString(), letters[1].ToString(), letters[2].ToString(), "--rate", "0.01", "--canary", "0");
         var replay = planned.GetProperty("plan").GetProperty("replay_id").GetString()!;
-        Assert.Equal(2, planned.GetProperty("preview").GetProperty("looked_at").GetInt32());
+        Assert.Equal(3, planned.GetProperty("preview").GetProperty("looked_at").GetInt32());
         Assert.Contains("--rate 0.01 --canary 0", (await DlqAsync(0, "replay", letters[0].ToString(), "--rate", "0.01", "--canary", "0", "--no-preview")).Output, StringComparison.Ordinal);
 
         // It would be followed to its end, and that is far away: a start that nobody watches.
@@ -127,13 +127,13 @@ public sealed class DlqTests(RunningPulse pulse, Chromium chromium) : BrowserTes
         Assert.Contains("The replay is running.", (await DlqAsync(0, "resume", replay)).Output, StringComparison.Ordinal);
         Assert.Contains("The replay is cancelled.", (await DlqAsync(0, "cancel", replay)).Output, StringComparison.Ordinal);
         Assert.Equal("cancelled", JsonSerializer.Deserialize<JsonElement>((await DlqAsync(1, "follow", replay, "--json")).Output).GetProperty("status").GetString());
-        Assert.Contains(" of 2 resolved", (await DlqAsync(1, "follow", replay)).Output, StringComparison.Ordinal);
+        Assert.Contains(" of 3 resolved", (await DlqAsync(1, "follow", replay)).Output, StringComparison.Ordinal);
 
-        Assert.Contains(letters[1].ToString(), (await DlqAsync(0, "list", "--org", org.ToString(), "--json")).Output, StringComparison.Ordinal);
+        Assert.Contains(letters[2].ToString(), (await DlqAsync(0, "list", "--org", org.ToString(), "--json")).Output, StringComparison.Ordinal);
         Assert.NotEmpty((await JsonAsync("groups")).GetProperty("items").EnumerateArray());
-        Assert.Equal(letters[1], (await JsonAsync("show", letters[1].ToString())).GetProperty("letter").GetProperty("dead_letter_id").GetGuid());
-        Assert.Equal(1, (await JsonAsync("discard", letters[1].ToString(), "--say", "a test")).GetProperty("letters").GetInt32());
-        Assert.Equal(1, (await JsonAsync("restore", letters[1].ToString(), "--say", "a test")).GetProperty("letters").GetInt32());
+        Assert.Equal(letters[2], (await JsonAsync("show", letters[2].ToString())).GetProperty("letter").GetProperty("dead_letter_id").GetGuid());
+        Assert.Equal(1, (await JsonAsync("discard", letters[2].ToString(), "--say", "a test")).GetProperty("letters").GetInt32());
+        Assert.Equal(1, (await JsonAsync("restore", letters[2].ToString(), "--say", "a test")).GetProperty("letters").GetInt32());
     }
 
     async Task<JsonElement> JsonAsync(params string[] arguments) => JsonSerializer.Deserialize<JsonElement>((await DlqAsync(0, [.. arguments, "--json"])).Output);
