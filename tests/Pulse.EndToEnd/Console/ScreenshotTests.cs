@@ -205,7 +205,7 @@ public sealed class ScreenshotTests(RunningPulse pulse, Chromium chromium) : Bro
         }
 
         var running = await PlanAsync(letters[2..4]);
-        using (await Pulse.SendAsync("POST", $"/api/admin/replays/{running}/start", """{"rate_per_second":0.02,"canary":0}"""))
+        using (await Pulse.SendAsync("POST", $"/api/admin/replays/{running}/start", """{"rate_per_second":0.001,"canary":0}"""))
         {
         }
 
