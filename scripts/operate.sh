@@ -25,10 +25,16 @@ command_billing() {
 # Over HTTP, with the operator's own key: exported, PULSE_INGRESS_URL and PULSE_ADMIN_KEY name any Pulse, and else it is the one that is up here.
 command_dlq() {
   case ${1-help} in help | --help | -h) ;; *)
+    local here
+    here=$(running_value PULSE_INGRESS_URL)
     if [ -n "${PULSE_ADMIN_KEY-}" ] && [ -n "${PULSE_INGRESS_URL-}" ]; then
       :
-    elif [ -f "$STATE/env" ]; then
-      PULSE_INGRESS_URL=$(running_value PULSE_INGRESS_URL) PULSE_ADMIN_KEY=$(running_value PULSE_ADMIN_KEY)
+    elif [ -n "${PULSE_INGRESS_URL-}" ] && [ "$PULSE_INGRESS_URL" != "$here" ]; then
+      # The key of the one that is up here is none for another; and what is meant for another must not be done here.
+      printf '%spulse: PULSE_INGRESS_URL names %s, but no PULSE_ADMIN_KEY is exported. Export its key, or unset PULSE_INGRESS_URL.%s\n' "$RED" "$PULSE_INGRESS_URL" "$PLAIN" >&2
+      exit 2
+    elif [ -n "$here" ]; then
+      PULSE_INGRESS_URL=$here PULSE_ADMIN_KEY=${PULSE_ADMIN_KEY:-$(running_value PULSE_ADMIN_KEY)}
     else
       printf '%spulse: Pulse is not running here. Start it with ./pulse up, or export PULSE_INGRESS_URL and PULSE_ADMIN_KEY.%s\n' "$RED" "$PLAIN" >&2
       exit 3

@@ -15,8 +15,8 @@ static class BillingEndpoints
 {
     const string Path = "/api/admin/orgs/{org_id}/billing-state";
 
-    static readonly OperationKind Set = new("billing.set", Scopes.BillingWrite);
-    static readonly OperationKind Revoke = new("billing.revoke_override", Scopes.BillingWrite);
+    public static readonly OperationKind Set = new("billing.set", Scopes.BillingWrite);
+    public static readonly OperationKind Revoke = new("billing.revoke_override", Scopes.BillingWrite);
 
     public static void AddBilling(this IServiceCollection services)
     {
@@ -32,6 +32,7 @@ static class BillingEndpoints
         routes.MapPut(Path, SetAsync).RequireScope(Scopes.BillingWrite).DescribeSet();
         routes.MapDelete(Path + "/override", RevokeAsync).RequireScope(Scopes.BillingWrite).DescribeRevoke();
         routes.MapGet(Path + "/explain", ExplainAsync).RequireScope(Scopes.BillingRead).DescribeExplain();
+        OverridePages.Map(routes);
     }
 
     static async Task<Results<Ok<BillingStateResult>, ProblemHttpResult>> StateAsync(

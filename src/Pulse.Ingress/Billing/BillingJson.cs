@@ -12,4 +12,5 @@ namespace Pulse.Ingress.Billing;
 [JsonSerializable(typeof(BillingExplanation))]
 [JsonSerializable(typeof(List<TimelineSegment>))]
 [JsonSerializable(typeof(JsonElement))]
+[JsonSerializable(typeof(System.Text.Json.Nodes.JsonObject))]
 sealed partial class BillingJson : JsonSerializerContext;

@@ -16,6 +16,7 @@ static class BillingPanel
         var explanation = Explanation.Of(facts, request.Now);
         var state = explanation.State;
         return Html.Of($"""
+            {OverridePages.Done(request)}
             {Element.Fields(
                 ("State", Element.Badge(state.SubscriptionState)), ("Plan", Element.Code(state.PlanVersion)), ("Decided by", Html.Of($"{Source(state.Source)}")),
                 ("Trial ends", When(request, state.TrialEndsAt)), ("Grace until", When(request, state.GraceUntil)),
@@ -26,6 +27,7 @@ static class BillingPanel
                 ("As of", Element.Time(explanation.Freshness.AsOf, request.Now)), ("Version", Html.Of($"{state.Version}")))}
             {Customers(request, explanation)}
             {Overrides(request, explanation)}
+            {OverridePages.Buttons(request, orgId, explanation.Overrides.Any(one => one.InForce))}
             """);
     }
 

@@ -18,6 +18,15 @@ static class BillingStateTable
         return await ReadAsync(reader, orgId, cancellationToken);
     }
 
+    const string NameSql = "select name from pulse.organizations_v1 where org_id = $1";
+
+    public static async Task<string?> NameAsync(NpgsqlDataSource dataSource, Guid orgId, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(NameSql);
+        command.Parameters.Add(Value(orgId));
+        return await command.ExecuteScalarAsync(cancellationToken) as string;
+    }
+
     const string PlanSql = "select exists (select from pulse.plan_versions where plan_version = $1)";
 
     public static async Task<bool> IsPlanAsync(NpgsqlDataSource dataSource, string planVersion, CancellationToken cancellationToken)

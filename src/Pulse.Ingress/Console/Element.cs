@@ -70,6 +70,25 @@ static class Element
 
     public static Html Code(string? text) => string.IsNullOrEmpty(text) ? Html.Nothing : Html.Of($"""<code>{text}</code>""");
 
+    /// <summary>A type's or a queue's name: a narrow column parts it between its words, not within them.</summary>
+    public static Html Name(string? name) => string.IsNullOrEmpty(name) ? Html.Nothing : Html.Of($"<code>{Parted(name)}</code>");
+
+    /// <summary>The same within prose.</summary>
+    public static Html Parted(string name) => Html.All(Breaks(name));
+
+    static IEnumerable<Html> Breaks(string name)
+    {
+        var start = 0;
+        for (var at = 1; at <= name.Length; at++)
+        {
+            if (at == name.Length || name[at - 1] is '.' or ':' or '/' or '_' or '-' or '+' || (char.IsLower(name[at - 1]) && char.IsUpper(name[at])))
+            {
+                yield return at == name.Length ? Html.Of($"{name[start..at]}") : Html.Of($"{name[start..at]}<wbr>");
+                start = at;
+            }
+        }
+    }
+
     public static Html Section(string id, string title, Html body) => Html.Of($"""
         <section aria-labelledby="{id}"><h2 id="{id}">{title}</h2>
         {body}

@@ -6,7 +6,7 @@ namespace Pulse.Ingress.Console;
 static class Errors
 {
     public static ConsolePage NotFound(ConsoleRequest? request) => Page(request, StatusCodes.Status404NotFound, "Not found",
-        "There is nothing at this address. It may have been purged, or its retention may be over.",
+        "There is nothing at this address. It may be mistyped; what stood here may have been purged, or its retention may be over.",
         Html.Of($"""<a href="{ConsolePath.Root}">Go to the start</a>"""));
 
     public static ConsolePage InsufficientScope(ConsoleRequest request, string scope) => Page(request, StatusCodes.Status403Forbidden, "Your key may not do this",
@@ -33,8 +33,8 @@ static class Errors
         Html.Of($"""The ingress' log has it under trace <code>{Problem.TraceId(context)}</code>. <a href="{ConsolePath.Root}">Go to the start</a>"""));
 
     /// <summary>What the rules of the API say is wrong.</summary>
-    public static ConsolePage Refused(ConsoleRequest request, Problem problem, string back) => Page(request, problem.Status, "Nothing was done",
-        problem.Detail, Html.Of($"""<a href="{back}">Go back</a>"""));
+    public static ConsolePage Refused(ConsoleRequest request, Problem problem, string back) => Page(
+        request, problem.Status, HttpMethods.IsPost(request.Http.Request.Method) ? "Nothing was done" : "This can't be shown", problem.Detail, Html.Of($"""<a href="{back}">Go back</a>"""));
 
     static ConsolePage Page(ConsoleRequest? request, int status, string title, string what, Html todo) =>
         new(request, title, Html.Of($"""<div class="notice bad" role="alert"><p>{what}</p><p>{todo}</p></div>""")) { Status = status };

@@ -88,7 +88,7 @@ static partial class SignIn
             <input type="hidden" name="next" value="{next}">
             <div class="field"><label for="key">Admin key</label>
             <input id="key" name="key" type="password" required maxlength="200" autocomplete="current-password" spellcheck="false" autofocus aria-describedby="key-hint">
-            <p class="hint" id="key-hint">It begins with <code>pulse_</code>. <code>./pulse admin-key create --scopes …</code> makes one.</p></div>
+            <p class="hint" id="key-hint">It begins with <code>pulse_</code>. To make one: <code>./pulse admin-key create --scopes …</code></p></div>
             <p class="buttons"><button type="submit" class="main">Sign in</button></p>
             </form>
             </div>

@@ -57,7 +57,7 @@ static class DeadLetterDescription
     public static void DescribeEdit(this RouteHandlerBuilder endpoint)
     {
         endpoint.WithName("editDeadLetter").WithTags(Tag).WithSummary("Makes an edited copy of a letter, under a message id of its own. What differs is stored and audited.")
-            .WithDescription("409 edit_disabled unless PULSE_REPLAY_EDIT=true. The copy is parked, to be replayed like any other; the letter itself is discarded.");
+            .WithDescription("Needs deadletters:reveal as well. 409 edit_disabled unless PULSE_REPLAY_EDIT=true; 400 invalid_message if it is no message of its type. The copy is parked, to be replayed like any other; the letter itself is discarded.");
         Command(endpoint);
         endpoint.Accepts<EditBody>("application/json");
     }

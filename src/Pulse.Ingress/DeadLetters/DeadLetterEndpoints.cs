@@ -110,6 +110,9 @@ static class DeadLetterEndpoints
     static async Task<Results<Ok<EditResult>, Accepted<OperationStatus>, ProblemHttpResult>> EditAsync(
         HttpContext context, string dead_letter_id, NpgsqlDataSource dataSource, DeadLetterCommands commands, CancellationToken cancellationToken)
     {
+        // The answer says where the edit differs: who may not see the message could try values until they are right.
+        if (!Caller.Of(context).Scopes.Contains(Scopes.DeadLettersReveal))
+            return KeyGate.InsufficientScope(context, Scopes.DeadLettersReveal).On(context);
         if (Id(dead_letter_id) is not { } id || await DeadLetterTable.FindAsync(dataSource, id, cancellationToken) is null)
             return Problem.NotFound().On(context);
 

@@ -38,7 +38,7 @@ static class DeadLetterPages
             <button type="submit">Filter</button>
             <a class="button" href="{Letters}">All messages</a>
             </form>
-            {(page.Items.Count == 0 ? NoGroups(query) : Element.Table("Groups of dead letters", ["Failure", "Queue", "#Open", "#All", "Where they stand", "Last failed", "First failed"], page.Items.Select(group => Row(request, group))))}
+            {(page.Items.Count == 0 ? NoGroups(query) : Element.Table("Groups of dead letters", ["Failure", "#Open", "#All", "Where they stand", "Queue", "Last failed", "First failed"], page.Items.Select(group => Row(request, group))))}
             {Element.Pager(
                 query.After is null ? null : ConsolePath.With(Path, filter),
                 page.NextCursor is { } cursor ? ConsolePath.With(Path, [.. filter, ("cursor", cursor)]) : null)}
@@ -61,10 +61,10 @@ static class DeadLetterPages
         """);
 
     static Html Row(ConsoleRequest request, DeadLetterGroup group) => Html.Of($"""
-        <tr><th scope="row" class="wide"><a href="{Group(group.Fingerprint)}">{Short(group.ExceptionType) ?? Why(group.Reason)}</a><br><span class="muted">{Short(group.MessageType) ?? "unknown type of message"}</span></th>
-        <td>{string.Join(", ", group.Queues)}</td>
+        <tr><th scope="row" class="wide"><a href="{Group(group.Fingerprint)}">{Element.Parted(Short(group.ExceptionType) ?? Why(group.Reason))}</a><br><span class="muted">{Element.Parted(Short(group.MessageType) ?? "unknown type of message")}</span></th>
         <td class="number">{Element.Number(group.Open)}</td><td class="number">{Element.Number(group.Letters)}</td>
         <td>{Standing(group)}</td>
+        <td>{string.Join(", ", group.Queues)}</td>
         <td>{Element.Time(group.LastFailedAt, request.Now)}</td><td>{Element.Time(group.FirstFailedAt, request.Now)}</td></tr>
 
         """);
@@ -86,7 +86,7 @@ static class DeadLetterPages
         return new ConsolePage(request, Short(group.ExceptionType) ?? Why(group.Reason), Html.Of($"""
             <section aria-label="What failed">
             {Element.Fields(
-                ("Exception", Element.Code(group.ExceptionType)), ("Message type", Element.Code(group.MessageType)), ("Queue", Html.Of($"{string.Join(", ", group.Queues)}")),
+                ("Exception", Element.Name(group.ExceptionType)), ("Message type", Element.Name(group.MessageType)), ("Queue", Html.Of($"{string.Join(", ", group.Queues)}")),
                 ("Why it is here", Html.Of($"{Why(group.Reason)}")),
                 ("First failed", Element.Time(group.FirstFailedAt, request.Now)), ("Last failed", Element.Time(group.LastFailedAt, request.Now)),
                 ("Where they stand", Standing(group)))}
@@ -125,15 +125,10 @@ static class DeadLetterPages
             <form method="get" action="{Letters}" class="filters" aria-label="Filter messages">
             {Element.Select("status", "Status", "any", [("open", "not put right (open)"), .. Statuses], Chosen(query.Filter.Status))}
             {Element.Select("queue", "Queue", "all queues", queues.Select(queue => (queue, queue)), query.Filter.Queue)}
-            {Element.Input("q", "Words", query.Filter.Text, DeadLetterRules.TextMost)}
-            {Element.Input("type", "Message type", query.Filter.MessageType, DeadLetterRules.TextMost)}
-            {Element.Input("exception", "Exception", query.Filter.ExceptionType, DeadLetterRules.TextMost)}
-            {Element.Input("org", "Organization", query.Filter.OrgId is { } org ? OrgAddress.Text(org) : null, 40)}
-            {Element.Input("id", "Any id in it", query.Filter.Id?.ToString(), 40)}
-            {Element.Input("from", "Failed from (UTC)", Shown(query.Filter.FailedFrom), 40)}
-            {Element.Input("to", "Failed before (UTC)", Shown(query.Filter.FailedUntil), 40)}
+            {Element.Input("q", "Words that are shown", query.Filter.Text, DeadLetterRules.TextMost)}
             <button type="submit">Filter</button>
             <a class="button" href="{Letters}">Clear</a>
+            {More(query.Filter)}
             </form>
             {Table(request, page.Items, "Messages", query.Filter, none)}
             {Element.Pager(query.After is null ? null : ConsolePath.With(Letters, filter), page.NextCursor is { } cursor ? ConsolePath.With(Letters, [.. filter, ("cursor", cursor)]) : null)}
@@ -141,6 +136,23 @@ static class DeadLetterPages
         {
             Above = [("Dead letters", Path)],
         };
+    }
+
+    // Seldom needed, and a screen full of them where the window is narrow.
+    static Html More(DeadLetterFilter filter)
+    {
+        var used = filter.MessageType is not null || filter.ExceptionType is not null || filter.OrgId is not null || filter.Id is not null || filter.FailedFrom is not null || filter.FailedUntil is not null;
+        return Html.Of($"""
+            {(used ? Html.Of($"<details open>") : Html.Of($"<details>"))}<summary>More filters</summary>
+            <div class="filters">
+            {Element.Input("type", "Message type", filter.MessageType, DeadLetterRules.TextMost)}
+            {Element.Input("exception", "Exception", filter.ExceptionType, DeadLetterRules.TextMost)}
+            {Element.Input("org", "Organization", filter.OrgId is { } org ? OrgAddress.Text(org) : null, 40)}
+            {Element.Input("id", "Any id in it", filter.Id?.ToString(), 40)}
+            {Element.Input("from", "Failed from (UTC)", Shown(filter.FailedFrom), 40)}
+            {Element.Input("to", "Failed before (UTC)", Shown(filter.FailedUntil), 40)}
+            </div></details>
+            """);
     }
 
     static Html Table(ConsoleRequest request, IReadOnlyList<DeadLetterItem> letters, string caption, DeadLetterFilter filter, Html none)
@@ -169,9 +181,9 @@ static class DeadLetterPages
 
     static Html Row(ConsoleRequest request, DeadLetterItem letter, bool may) => Html.Of($"""
         <tr>{(may ? Html.Of($"""<td><input type="checkbox" name="letter" value="{letter.DeadLetterId}" aria-label="Choose message {letter.MessageId}"></td>""") : Html.Nothing)}
-        <th scope="row"><a href="{Letter(letter.DeadLetterId)}">{Short(letter.MessageType) ?? "Message"}</a><br><code class="muted" title="{letter.MessageId}">{End(letter.MessageId.ToString())}</code></th>
+        <th scope="row"><a href="{Letter(letter.DeadLetterId)}">{Element.Parted(Short(letter.MessageType) ?? "Message")}</a><br><code class="muted" title="{letter.MessageId}">{End(letter.MessageId.ToString())}</code></th>
         <td>{Element.Badge(letter.Status)}</td>
-        <td class="wide">{Short(letter.ExceptionType) ?? Why(letter.Reason)}<br><span class="muted">{Cut(letter.ExceptionMessage)}</span></td>
+        <td class="wide">{Element.Parted(Short(letter.ExceptionType) ?? Why(letter.Reason))}<br><span class="muted">{Cut(letter.ExceptionMessage)}</span></td>
         <td class="tight">{(letter.OrgId is { } org ? Html.Of($"""<code title="{OrgAddress.Text(org)}">{End(OrgAddress.Text(org))}</code>""") : Html.Of($"""<span class="muted">–</span>"""))}</td>
         <td class="number">{letter.Occurrences}</td><td class="number">{letter.Attempts}</td>
         <td>{Element.Time(letter.LastFailedAt, request.Now)}</td></tr>

@@ -260,7 +260,20 @@ static class DeadLetterRules
         }
 
         if (!IsText(text))
+        {
             errors[name] = [TextMistake(name)];
+        }
+        else if (known == "text")
+        {
+            // A guess must not be confirmed: what is masked is not found either.
+            if (Masking.Words(text, out text) is { } masked)
+                errors[name] = [$"A search finds words that are shown: '{masked}' would be masked, so nothing is found by it. Look for the organization (org), an id of the message (id) or its exception instead."];
+        }
+        else if (known is "message_type" or "exception_type" && Masking.TypeName(text) != text)
+        {
+            errors[name] = [$"{name} is a whole name, as it is shown: this one would be masked. fingerprint finds what failed alike."];
+        }
+
         return known switch
         {
             "queue" => filter with { Queue = text },

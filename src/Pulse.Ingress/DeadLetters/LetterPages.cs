@@ -51,7 +51,7 @@ static class LetterPages
             </div>
             <section aria-label="Facts">
             {Element.Fields(
-                ("Queue", Element.Code(letter.Queue)), ("Message type", Element.Code(letter.MessageType)), ("Message id", Element.Code(letter.MessageId.ToString())),
+                ("Queue", Element.Code(letter.Queue)), ("Message type", Element.Name(letter.MessageType)), ("Message id", Element.Code(letter.MessageId.ToString())),
                 ("Organization", letter.OrgId is { } org ? Element.Code(OrgAddress.Text(org)) : Html.Nothing),
                 ("Why it is here", Html.Of($"{DeadLetterPages.Why(letter.Reason)}")),
                 ("First failed", Element.Time(letter.FirstFailedAt, request.Now)), ("Last failed", Element.Time(letter.LastFailedAt, request.Now)),
@@ -89,7 +89,7 @@ static class LetterPages
 
     static bool MayEdit(ConsoleRequest request, DeadLetterDetail detail) =>
         request.May(Scopes.DeadLettersReveal) && request.May(Scopes.DeadLettersWrite) && detail is { Payload: not null, BodyCut: false, EditedInto: null }
-        && detail.Letter.Status is not (DeadLetterStatus.Resolved or DeadLetterStatus.Queued or DeadLetterStatus.Replayed);
+        && detail.Letter.Status is (DeadLetterStatus.Parked or DeadLetterStatus.FailedAgain or DeadLetterStatus.Quarantined);
 
     static Html Notices(DeadLetterDetail detail) => Html.Of($"""
         {(detail.EditedFrom is { } from ? Element.Notice("busy", Html.Of($"""An edited copy of <a href="{DeadLetterPages.Letter(from)}">this message</a>.""")) : Html.Nothing)}
@@ -99,7 +99,7 @@ static class LetterPages
         """);
 
     static Html Exception(string? type, string? message, string? stack) => type is null && message is null && stack is null ? Html.Nothing : Element.Section("exception", "Exception", Html.Of($"""
-        {(type is null ? Html.Nothing : Html.Of($"<p><code>{type}</code></p>"))}
+        {(type is null ? Html.Nothing : Html.Of($"<p>{Element.Name(type)}</p>"))}
         {(message is null ? Html.Nothing : Html.Of($"<p><bdi>{message}</bdi></p>"))}
         {(stack is null ? Html.Nothing : Html.Of($"""<pre tabindex="0" aria-label="Stack">{stack}</pre>"""))}
         """));
@@ -155,7 +155,7 @@ static class LetterPages
                 <p>To edit the message you have to see it <strong>unmasked</strong>. The audit log will say that <code>{request.Caller.Actor}</code> saw it.</p>
                 <p>The message itself stays as it is and is discarded; the copy gets a message id of its own, and waits to be replayed. What differs is stored.</p>
                 """))
-            : Errors.Refused(request, new Problem(StatusCodes.Status409Conflict, "not_editable", "", "This message can't be edited: it is on its way, resolved, cut, no JSON, or your key may not replay."),
+            : Errors.Refused(request, new Problem(StatusCodes.Status409Conflict, "not_editable", "", "This message can't be edited: it is on its way, resolved, discarded, cut, no JSON, or your key may not replay."),
                 DeadLetterPages.Letter(detail.Letter.DeadLetterId))
         : Errors.NotFound(request);
 
@@ -180,6 +180,10 @@ static class LetterPages
                     return EditForm(request, detail.Letter, text, form["reason"], string.Join(' ', errors.Values.SelectMany(messages => messages)));
 
                 var edited = await commands.EditAsync(id, edit, request.Caller, form.OperationId(request), request.Aborted);
+                // What was typed is not lost with the refusal.
+                if (edited is OperationOutcome.Completed({ Problem: { } problem }))
+                    return EditForm(request, detail.Letter, text, form["reason"], problem.Detail, problem.Status);
+
                 return edited.Answer(request, DeadLetterPages.Letter(id), operation =>
                     new SeeOther(DeadLetterPages.Letter(operation.Result!.Value.Deserialize(DeadLetterJson.Default.EditResult)!.DeadLetterId)));
             }
@@ -191,7 +195,7 @@ static class LetterPages
             : outcome.Answer(request, DeadLetterPages.Letter(id), _ => Over(request, detail.Letter));
     }
 
-    static ConsolePage EditForm(ConsoleRequest request, DeadLetterItem letter, string text, string? reason, string? mistake) => new(request, "Edit a copy of the message", Html.Of($"""
+    static ConsolePage EditForm(ConsoleRequest request, DeadLetterItem letter, string text, string? reason, string? mistake, int refused = StatusCodes.Status400BadRequest) => new(request, "Edit a copy of the message", Html.Of($"""
         {(mistake is null ? Html.Nothing : Html.Of($"""<div class="notice bad" role="alert"><p>{mistake}</p></div>"""))}
         <section aria-label="Edit">
         <form method="post" action="{DeadLetterPages.Letter(letter.DeadLetterId)}/edit" class="command wide">
@@ -204,7 +208,7 @@ static class LetterPages
         """))
     {
         Above = Below(letter),
-        Status = mistake is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest,
+        Status = mistake is null ? StatusCodes.Status200OK : refused,
     };
 
     static ConsolePage Confirmation(ConsoleRequest request, DeadLetterItem letter, string title, string verb, string button, Html what) => new(request, title, Html.Of($"""

@@ -28,6 +28,15 @@ static partial class Masking
     /// <summary>The name of a type, as .NET or MassTransit write it: part for part, those that are made of known words.</summary>
     public static string? TypeName(string? name) => name is null ? null : Parts(name.Length > 500 ? name[..500] : name);
 
+    /// <summary>The words of a search, without the signs around them.</summary>
+    /// <returns>The first that would be masked; null: each is shown wherever it stands alone.</returns>
+    public static string? Words(string text, out string words)
+    {
+        var all = text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).Select(word => word.Trim(Around.ToCharArray())).ToList();
+        words = string.Join(' ', all);
+        return all.Find(word => !Vocabulary.Knows(word));
+    }
+
     static IEnumerable<string> Lines(string text)
     {
         var cut = text.Length > TextMost;

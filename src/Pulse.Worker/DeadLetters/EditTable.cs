@@ -7,11 +7,11 @@ namespace Pulse.Worker.DeadLetters;
 static class EditTable
 {
     /// <summary>A letter as it is edited.</summary>
-    public sealed record Held(string Queue, string Status, bool IsEnvelope, bool BodyCut, byte[] Body, bool InActiveReplay);
+    public sealed record Held(string Queue, string Status, bool IsEnvelope, bool BodyCut, byte[] Body, bool InActiveReplay, string? MessageType);
 
     const string LockSql = """
         select d.queue, d.status, d.is_envelope, d.body_cut, d.body,
-            exists (select from pulse.replay_items i where i.dead_letter_id = d.dead_letter_id and i.active)
+            exists (select from pulse.replay_items i where i.dead_letter_id = d.dead_letter_id and i.active), d.message_type
         from pulse.dead_letters d where d.dead_letter_id = $1 for update
         """;
 
@@ -21,7 +21,7 @@ static class EditTable
         await using var command = new NpgsqlCommand(LockSql, connection) { Parameters = { Id(deadLetterId) } };
         await using var row = await command.ExecuteReaderAsync(cancellationToken);
         return await row.ReadAsync(cancellationToken)
-            ? new Held(row.GetString(0), row.GetString(1), row.GetBoolean(2), row.GetBoolean(3), row.GetFieldValue<byte[]>(4), row.GetBoolean(5))
+            ? new Held(row.GetString(0), row.GetString(1), row.GetBoolean(2), row.GetBoolean(3), row.GetFieldValue<byte[]>(4), row.GetBoolean(5), row.IsDBNull(6) ? null : row.GetString(6))
             : null;
     }
 

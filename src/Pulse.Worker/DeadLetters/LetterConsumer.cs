@@ -59,6 +59,8 @@ sealed partial class LetterConsumer(DeadLetterOptions options, TimeProvider cloc
             return new Outcome(new Refusal(409, "not_editable", "It is no message whose content is known."));
         if (parts.Count == 0)
             return new Outcome(new Refusal(409, "unchanged", "Nothing is different."));
+        if (EditedMessage.Mistake(letter.MessageType, request.Message, parts) is { } mistake)
+            return new Outcome(new Refusal(400, "invalid_message", mistake));
 
         var paths = parts.Select(part => part.Path).ToList();
         await EditTable.ReplaceAsync(

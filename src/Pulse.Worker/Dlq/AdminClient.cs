@@ -7,7 +7,7 @@ using System.Text.Json.Nodes;
 namespace Pulse.Worker.Dlq;
 
 /// <summary>The admin API, as an operator's command asks it.</summary>
-sealed class AdminClient(HttpClient http, TimeProvider clock)
+sealed class AdminClient(HttpClient http, TimeProvider clock, TextWriter error)
 {
     static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
     static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
@@ -26,7 +26,7 @@ sealed class AdminClient(HttpClient http, TimeProvider clock)
     /// <summary>A command, followed to its end. Asked again under its key it is the same operation, so a lost answer costs nothing.</summary>
     public async Task<JsonNode> DoAsync(string path, JsonObject? body)
     {
-        var (key, deadline) = (Guid.NewGuid().ToString("N"), clock.GetUtcNow() + Patience);
+        var (key, deadline, told) = (Guid.NewGuid().ToString("N"), clock.GetUtcNow() + Patience, false);
         while (true)
         {
             try
@@ -42,6 +42,10 @@ sealed class AdminClient(HttpClient http, TimeProvider clock)
             }
             catch (PendingException) when (clock.GetUtcNow() < deadline)
             {
+                // Two minutes of silence look like a command that hangs.
+                if (!told)
+                    await error.WriteLineAsync($"No worker has answered yet. The command is stored, and is waited for: {Patience.TotalMinutes:0} minutes at most.");
+                told = true;
                 await Task.Delay(Pause, clock);
             }
         }
@@ -55,7 +59,7 @@ sealed class AdminClient(HttpClient http, TimeProvider clock)
         if (answer.StatusCode == HttpStatusCode.Accepted)
             throw new PendingException();
         if (answer.StatusCode is HttpStatusCode.ServiceUnavailable or HttpStatusCode.BadGateway or HttpStatusCode.GatewayTimeout)
-            throw new HttpRequestException($"The ingress answers {(int)answer.StatusCode}: is Postgres up?");
+            throw new HttpRequestException($"the ingress answers {(int)answer.StatusCode}; is Postgres up?");
 
         var json = Parse(text);
         if (answer.IsSuccessStatusCode && json is not null)
@@ -86,4 +90,4 @@ sealed class RefusedException(int status, string code, string detail) : Exceptio
 }
 
 /// <summary>Stored, and no worker has done it yet.</summary>
-sealed class PendingException() : Exception("The command is stored, but no worker has done it yet. It will be done; is a worker running?");
+sealed class PendingException() : Exception("The command is stored, but no worker has done it yet. It will be done once one runs: ./pulse restart worker starts it here.");

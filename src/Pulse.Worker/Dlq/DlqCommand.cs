@@ -58,7 +58,7 @@ static class DlqCommand
         settings.ThrowIfInvalid();
 
         using var http = AdminClient.Connect(ingress, key);
-        return await RunAsync(options, new AdminClient(http, TimeProvider.System), output, error, terminal, TimeProvider.System);
+        return await RunAsync(options, new AdminClient(http, TimeProvider.System, error), output, error, terminal, TimeProvider.System);
     }
 
     internal static async Task<int> RunAsync(DlqOptions options, AdminClient api, TextWriter output, TextWriter error, bool terminal, TimeProvider clock)
@@ -69,7 +69,7 @@ static class DlqCommand
         }
         catch (RefusedException exception)
         {
-            await error.WriteLineAsync($"Refused: {exception.Message}{(exception.Code.Length > 0 ? $" ({exception.Code})" : "")}");
+            await error.WriteLineAsync($"Refused: {exception.Message}{(exception.Code.Length > 0 ? $" ({exception.Code})" : "")}{Todo(exception.Code)}");
             return Refused;
         }
         catch (Exception exception) when (exception is HttpRequestException or TaskCanceledException or PendingException)
@@ -78,6 +78,16 @@ static class DlqCommand
             return NotReachable;
         }
     }
+
+    // What the API can't know: how it is done from here.
+    static string Todo(string code) => code switch
+    {
+        "unauthorized" => "\nPULSE_ADMIN_KEY is the key. ./pulse admin-key list tells those that there are, ./pulse admin-key create --scopes deadletters:read,deadletters:write makes one.",
+        "insufficient_scope" => "\n./pulse admin-key create --scopes … makes a key that has it.",
+        "not_found" => "\n./pulse dlq list and ./pulse dlq replays tell the ids that there are.",
+        "nothing_to_replay" => "\n./pulse dlq list with the same filter tells what it finds. Discarded and quarantined messages have to be restored first.",
+        _ => "",
+    };
 
     public static string Json(JsonNode node) => node.ToJsonString(Readable);
 }

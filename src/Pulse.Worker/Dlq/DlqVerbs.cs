@@ -10,6 +10,9 @@ sealed class DlqVerbs(DlqOptions options, AdminClient api, TextWriter output, Re
     const string Letters = "/api/admin/dead-letters";
     const string Replays = "/api/admin/replays";
 
+    // What goes with a start.
+    static readonly string[] Started = ["rate", "canary", "stop-ratio"];
+
     public Task<int> RunAsync() => options.Verb switch
     {
         "list" => ListAsync(),
@@ -105,7 +108,7 @@ sealed class DlqVerbs(DlqOptions options, AdminClient api, TextWriter output, Re
         {
             preview = await api.DoAsync($"{Replays}/{id}/preview", Numbers(("sample", "sample")));
             if (!options.Json)
-                await output.WriteLineAsync($"Preview of {Cell(preview["looked_at"])}: {Cell(preview["summary"], 500)}");
+                await output.WriteLineAsync($"Preview: {Cell(preview["summary"], 500)}");
         }
 
         if (options.Flags.Contains("yes"))
@@ -113,7 +116,7 @@ sealed class DlqVerbs(DlqOptions options, AdminClient api, TextWriter output, Re
 
         return await TellAsync(
             new JsonObject { ["plan"] = plan.DeepClone(), ["preview"] = preview?.DeepClone() },
-            () => $"Nothing has moved. The plan is good until {Time(plan["expires_at"])} UTC:\n  ./pulse dlq start {id}");
+            () => $"Nothing has moved. The plan is good until {Time(plan["expires_at"])} UTC:\n  ./pulse dlq start {id}{string.Concat(Started.Where(options.Values.ContainsKey).Select(name => $" --{name} {options.Values[name]}"))}");
     }
 
     async Task<int> StartAsync(string id)
@@ -149,7 +152,7 @@ sealed class DlqVerbs(DlqOptions options, AdminClient api, TextWriter output, Re
     }
 
     static string Plan(JsonNode plan) => $"""
-        Plan {Cell(plan["replay_id"])}: {Cell(plan["letters"])} messages.{((bool?)plan["plan"]!["capped"] == true ? " More were found than one plan takes." : "")}
+        Plan {Cell(plan["replay_id"])}: {Cell(plan["letters"])} {((long?)plan["letters"] == 1 ? "message" : "messages")}.{((bool?)plan["plan"]!["capped"] == true ? " More were found than one plan takes." : "")}
         {Of(["#messages", "goes to", "message", "failed with"], [.. plan["plan"]!["groups"]!.AsArray().Select(group => (IReadOnlyList<string>)[Cell(group!["letters"]), Cell(group["queue"]), Short(group["message_type"]), Short(group["exception_type"])])])}{Excluded(plan["plan"]!["excluded"]!)}
         """;
 

@@ -9,13 +9,18 @@ sealed class ReplayFollower(AdminClient api, TextWriter output, bool terminal, T
     const int Width = 30;
     static readonly TimeSpan Every = TimeSpan.FromMilliseconds(500);
 
+    // A restart of what it asks is no reason to look away: the replay goes on without it.
+    static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
+
     /// <returns>The replay, when nothing of it moves any more.</returns>
     public async Task<JsonNode> FollowAsync(string id)
     {
         var (told, drawn) = (-1, 0);
+        if (terminal)
+            await output.WriteLineAsync($"Ctrl-C ends watching, not the replay: ./pulse dlq pause {id} or cancel does.");
         while (true)
         {
-            var replay = await api.GetAsync($"/api/admin/replays/{id}");
+            var replay = await LookAsync(id);
             var (status, done, all) = ((string?)replay["status"] ?? "", Done(replay), Count(replay, "letters"));
             var percent = all == 0 ? 100 : (int)(done * 100 / all);
             var moves = status is "canary" or "running";
@@ -40,6 +45,22 @@ sealed class ReplayFollower(AdminClient api, TextWriter output, bool terminal, T
             }
 
             await Task.Delay(Every, clock);
+        }
+    }
+
+    async Task<JsonNode> LookAsync(string id)
+    {
+        var deadline = clock.GetUtcNow() + Patience;
+        while (true)
+        {
+            try
+            {
+                return await api.GetAsync($"/api/admin/replays/{id}");
+            }
+            catch (HttpRequestException) when (clock.GetUtcNow() < deadline)
+            {
+                await Task.Delay(Every, clock);
+            }
         }
     }
 

@@ -263,12 +263,14 @@ select replay_id, position, dead_letter_id, state, active, attempt, due_at, sent
 -- The one reading of a filter, for lists and for plans: what an operator saw is what is replayed. Newest first; the page behind a row is
 -- asked for with that row's last_failed_at and id. Each part of the filter may be missing:
 -- queue, message_type, exception_type, fingerprint, org_id, reason: equal; status: one or an array; failed_from (inclusive), failed_until
--- (exclusive): by the last failure; text: words that all occur in exception, message type or queue; id: any UUID that occurs in the message.
+-- (exclusive): by the last failure; text: words that all occur in exception, message type or queue, each by itself; id: any UUID that occurs in
+-- the message.
 create function pulse.find_dead_letters(filter jsonb, before_at timestamptz, before_id uuid, most integer)
 returns table (dead_letter_id uuid, last_failed_at timestamptz)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
     name text;
+    word text;
     conditions text := '';
 begin
     foreach name in array array['queue', 'message_type', 'exception_type', 'fingerprint', 'reason'] loop
@@ -283,6 +285,14 @@ begin
     if filter ->> 'text' is not null then
         conditions := conditions || ' and pulse.dead_letter_text(d.exception_type, d.exception_message, d.message_type, d.queue)'
             || ' @@ plainto_tsquery(''pg_catalog.simple'', translate($1 ->> ''text'', '':./@'', ''    ''))';
+        -- The index finds parts of words as well. A word that is masked must not be found by its parts: it would be told piece by piece. Ingress
+        -- takes none but words that are shown where they stand alone, between spaces and the signs around them, or as a part of a type's name.
+        foreach word in array regexp_split_to_array(btrim(filter ->> 'text'), '\s+') loop
+            word := regexp_replace(word, '([^[:alnum:]])', '\\\1', 'g');
+            conditions := conditions || format(' and (d.exception_message ~* %L or concat_ws('' '', d.exception_type, d.message_type, d.queue) ~* %L)',
+                '(^|[ \t\r\n])[][(){}<>"''`“”‘’«».,;:!?=|*…]*' || word || '[][(){}<>"''`“”‘’«».,;:!?=|*…]*($|[ \t\r\n])',
+                '(^|[].:+`,&*<>| [])' || word || '($|[].:+`,&*<>| [])');
+        end loop;
     end if;
     if before_at is not null then conditions := conditions || ' and (d.last_failed_at, d.dead_letter_id) < ($2, $3)'; end if;
 

@@ -27,7 +27,8 @@ public abstract partial class BrowserTests(RunningPulse pulse, Chromium chromium
         var page = await context.NewPageAsync();
         page.Console += (_, message) =>
         {
-            if (message.Type is "error" or "warning" && !message.Text.Contains("the server responded with a status of 4", StringComparison.Ordinal))
+            if (message.Type is "error" or "warning" && !message.Text.Contains("the server responded with a status of 4", StringComparison.Ordinal)
+                && !message.Text.Contains("the server responded with a status of 503", StringComparison.Ordinal))
                 _complaints.Add($"{page.Url}: {message.Text}");
         };
         page.PageError += (_, error) => _complaints.Add($"{page.Url}: {error}");

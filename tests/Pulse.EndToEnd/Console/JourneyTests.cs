@@ -138,6 +138,110 @@ public sealed class JourneyTests(RunningPulse pulse, Chromium chromium) : Browse
     }
 
     [Fact]
+    public async Task An_organization_is_held_deleted_and_restored_each_after_a_confirmation()
+    {
+        var name = $"Difference Engines {Guid.NewGuid():N}";
+        var org = await TenantAsync(name);
+        var page = await SignedInAsync();
+        var lifecycle = page.GetByRole(AriaRole.Region, new() { Name = "Lifecycle" });
+        await GoAsync(page, $"/console/organizations/{org}");
+
+        await Link(page, "Place a legal hold…").ClickAsync();
+        await Heading(page, $"Place a legal hold: {name}").ToBeVisibleAsync();
+        await page.GetByLabel("Reason").FillAsync("a court asks");
+        await Link(page, "Cancel").ClickAsync();
+        Assert.False(await HeldAsync());
+        await Link(page, "Place a legal hold…").ClickAsync();
+        await page.GetByLabel("Reason").FillAsync("a court asks");
+        await Button(page, "Place a legal hold").ClickAsync();
+        await Assertions.Expect(page.GetByText("It is under legal hold.")).ToBeVisibleAsync();
+        await Assertions.Expect(lifecycle).ToContainTextAsync("a court asks");
+
+        await Link(page, "Delete…").ClickAsync();
+        Assert.Equal("active", await StandingAsync());
+        await page.GetByLabel("Days until it is purged").FillAsync("45");
+        await Button(page, "Delete").ClickAsync();
+        await Assertions.Expect(page.GetByText("It is deleted, and can be restored")).ToBeVisibleAsync();
+        await Assertions.Expect(lifecycle).ToContainTextAsync("45 days");
+        Assert.Equal("pending_deletion", await StandingAsync());
+        // What would be refused is not offered, and says so to who asks all the same.
+        await Assertions.Expect(Link(page, "Suspend…")).ToHaveCountAsync(0);
+        await GoAsync(page, $"/console/organizations/{org}/suspend");
+        await Assertions.Expect(page.GetByText("As it stands now this will be refused.")).ToBeVisibleAsync();
+        await Button(page, "Suspend").ClickAsync();
+        await Heading(page, "Nothing was done").ToBeVisibleAsync();
+        await Link(page, "Go back").ClickAsync();
+
+        await Link(page, "Restore…").ClickAsync();
+        await Button(page, "Restore").ClickAsync();
+        await Assertions.Expect(page.GetByText("It is restored.")).ToBeVisibleAsync();
+        await Link(page, "Release the legal hold…").ClickAsync();
+        await Button(page, "Release the legal hold").ClickAsync();
+        await Assertions.Expect(page.GetByText("The legal hold is released.")).ToBeVisibleAsync();
+        Assert.Equal("active", await StandingAsync());
+        Assert.False(await HeldAsync());
+        var changes = page.GetByRole(AriaRole.Region, new() { Name = "What was changed", Exact = true }).First;
+        foreach (var action in (string[])["legal hold placed", "legal hold released", "organization restored"])
+            await Assertions.Expect(changes).ToContainTextAsync(action);
+        Assert.Empty(Complaints);
+
+        Task<string> StandingAsync() => Pulse.AskAsync<string>("select status from pulse.organizations where org_id = $1", org);
+        Task<bool> HeldAsync() => Pulse.AskAsync<bool>("select legal_hold_at is not null from pulse.organizations where org_id = $1", org);
+    }
+
+    [Fact]
+    public async Task A_billing_state_is_overridden_and_the_override_taken_back_each_after_a_confirmation()
+    {
+        var org = await TenantAsync();
+        var page = await SignedInAsync();
+        var billing = page.GetByRole(AriaRole.Region, new() { Name = "Billing" });
+        await GoAsync(page, $"/console/organizations/{org}");
+
+        await Link(page, "Override…").ClickAsync();
+        await Button(page, "Override").ClickAsync();
+        // The browser itself insists on a reason.
+        Assert.EndsWith("/billing-override", page.Url, StringComparison.Ordinal);
+        await page.GetByLabel("Reason").FillAsync("a pilot");
+        await page.GetByLabel("Limits").FillAsync("seats=many");
+        await Button(page, "Override").ClickAsync();
+        await Assertions.Expect(page.GetByRole(AriaRole.Alert)).ToContainTextAsync("Choose an effect");
+        await page.GetByLabel("Effect").SelectOptionAsync("pin");
+        await Button(page, "Override").ClickAsync();
+        await Assertions.Expect(page.GetByRole(AriaRole.Alert)).ToContainTextAsync("seats=5");
+        await Assertions.Expect(page.GetByLabel("Reason")).ToHaveValueAsync("a pilot");
+        await page.GetByLabel("Limits").FillAsync("seats=500, projects=20");
+        await page.GetByLabel("Capabilities").FillAsync("api export");
+        await page.GetByLabel("State").SelectOptionAsync("active");
+        Assert.Equal(0L, await OverridesAsync());
+        await Button(page, "Override").ClickAsync();
+        await Assertions.Expect(page.GetByText("The override is in force.")).ToBeVisibleAsync();
+        await Assertions.Expect(billing).ToContainTextAsync("api, export");
+        await Assertions.Expect(billing).ToContainTextAsync("seats 500");
+        await Assertions.Expect(billing).ToContainTextAsync("an operator's override");
+
+        // What somebody else has changed since the page was shown is looked at again first.
+        await Link(page, "Take overrides back…").ClickAsync();
+        using (await Pulse.SendAsync("PUT", $"/api/admin/orgs/{org}/billing-state", """{"effect":"grant","capabilities":["more"],"reason":"meanwhile"}"""))
+            await Button(page, "Take them back").ClickAsync();
+        await Heading(page, "Nothing was done").ToBeVisibleAsync();
+        await Link(page, "Go back").ClickAsync();
+        await Link(page, "Take overrides back…").ClickAsync();
+        await Button(page, "Take them back").ClickAsync();
+        await Assertions.Expect(page.GetByText("The overrides are taken back.")).ToBeVisibleAsync();
+        await Assertions.Expect(billing).ToContainTextAsync("the trial that every signup has");
+        Assert.Equal(0L, await OverridesAsync());
+
+        var reader = await SignedInAsync(await KeyAsync("orgs:read", "billing:read", "orgs:write"));
+        await GoAsync(reader, $"/console/organizations/{org}");
+        await Assertions.Expect(Link(reader, "Override…")).ToHaveCountAsync(0);
+        foreach (var verb in (string[])["billing-override", "revoke-billing-override"])
+            Assert.Equal(403, (await GoAsync(reader, $"/console/organizations/{org}/{verb}"))!.Status);
+        Assert.Empty(Complaints);
+
+        Task<long> OverridesAsync() => Pulse.AskAsync<long>("select count(*) from pulse.billing_overrides where org_id = $1 and revoked_at is null", org);
+    }
+
+    [Fact]
     public async Task What_was_planted_is_on_no_page_until_it_is_revealed_and_then_the_audit_log_says_who_saw_it()
     {
         var (_, letter) = await PoisonAsync(await TenantAsync());

@@ -31,8 +31,11 @@ public sealed class ScreenshotTests(RunningPulse pulse, Chromium chromium) : Bro
             ("reveal-narrow", $"/console/dead-letters/messages/{letter}/reveal", false, true), ("plan", $"/console/replays/{planned}", false, false),
             ("replay-dark", $"/console/replays/{running}", true, false), ("organizations-narrow", "/console/organizations", false, true), ("organization", $"/console/organizations/{org}", false, false),
             ("confirmation-dark", $"/console/organizations/{org}/soft-delete", true, false), ("audit", "/console/audit", false, false), ("nothing-found-dark", "/console/dead-letters/messages?q=nothing", true, false),
+            ("messages-narrow", "/console/dead-letters/messages", false, true), ("override-narrow-dark", $"/console/organizations/{org}/billing-override", true, true),
+            ("not-found", "/console/nowhere", false, false), ("refused-narrow", "/console/dead-letters/messages?q=xyzzy", false, true),
         ];
         var wrong = new List<string>();
+        var reader = await KeyAsync("orgs:read");
         foreach (var dark in (bool[])[false, true])
         {
             foreach (var width in (int[])[Wide, Narrow])
@@ -52,6 +55,7 @@ public sealed class ScreenshotTests(RunningPulse pulse, Chromium chromium) : Bro
                         await ShootAsync(page, name);
                 }
 
+                wrong.AddRange(await ErrorsAsync(page, guest, org, reader, dark, width));
                 await page.Context.CloseAsync();
                 await guest.Context.CloseAsync();
             }
@@ -60,6 +64,42 @@ public sealed class ScreenshotTests(RunningPulse pulse, Chromium chromium) : Bro
         Assert.Empty(wrong);
         Assert.Empty(Complaints);
         Assert.All(System.IO.Directory.GetFiles(Directory, "*.png"), file => Assert.True(new FileInfo(file).Length <= BytesMost, $"{file} is larger than {BytesMost} bytes."));
+    }
+
+    // Pages that no address alone leads to: what a key may not, what an organization's standing does not allow, and a database that is away.
+    async Task<IEnumerable<string>> ErrorsAsync(IPage page, IPage guest, Guid org, string reader, bool dark, int width)
+    {
+        var wrong = new List<string>();
+        await GoAsync(page, $"/console/organizations/{org}/restore");
+        await Button(page, "Restore").ClickAsync();
+        await SeeAsync(page, "Nothing was done", "conflict-dark", dark && width == Wide);
+
+        await guest.GetByLabel("Admin key").FillAsync(reader);
+        await Button(guest, "Sign in").ClickAsync();
+        await Heading(guest, "Health").ToBeVisibleAsync();
+        await GoAsync(guest, "/console/audit");
+        await SeeAsync(guest, "Your key may not do this", "forbidden-narrow-dark", dark && width == Narrow);
+
+        await Pulse.RunSqlAsync("alter table pulse.console_sessions rename to elsewhere");
+        try
+        {
+            await GoAsync(guest, "/console/health");
+            await SeeAsync(guest, "The database does not answer", "unavailable", !dark && width == Wide);
+        }
+        finally
+        {
+            await Pulse.RunSqlAsync("alter table pulse.elsewhere rename to console_sessions");
+        }
+
+        return wrong;
+
+        async Task SeeAsync(IPage of, string heading, string name, bool kept)
+        {
+            await Heading(of, heading).ToBeVisibleAsync();
+            wrong.AddRange(await FaultsAsync(of, $"{heading} dark {dark} {width}"));
+            if (kept)
+                await ShootAsync(of, name);
+        }
     }
 
     // As much of the page as a small file holds.
@@ -115,6 +155,18 @@ public sealed class ScreenshotTests(RunningPulse pulse, Chromium chromium) : Bro
             const ratio = (one + 0.05) / (other + 0.05);
             if (ratio < 4.5) faults.push(`contrast ${ratio.toFixed(2)}: ${element.textContent.trim().slice(0, 40)}`);
           }
+          // What a field or a button is seen by, and what says where the focus is.
+          for (const box of document.querySelectorAll('input:not([type=hidden], [type=checkbox]), select, textarea, button, .button')) {
+            if (!shown(box)) continue;
+            const [one, other] = [light(parts(getComputedStyle(box).borderTopColor)), light(ground(box.parentElement))].sort((a, b) => b - a);
+            if ((one + 0.05) / (other + 0.05) < 3) faults.push(`a faint edge: ${box.name || box.textContent.trim()}`);
+          }
+          const probe = document.createElement('i');
+          probe.style.color = 'var(--focus)';
+          document.querySelector('main').append(probe);
+          const [ring, around] = [light(parts(getComputedStyle(probe).color)), light(ground(probe))].sort((a, b) => b - a);
+          probe.remove();
+          if ((ring + 0.05) / (around + 0.05) < 3) faults.push('a faint focus ring');
           return [...new Set(faults)];
         }
         """)).Select(fault => $"{where}: {fault}");
@@ -153,7 +205,7 @@ public sealed class ScreenshotTests(RunningPulse pulse, Chromium chromium) : Bro
         }
 
         var running = await PlanAsync(letters[2..4]);
-        using (await Pulse.SendAsync("POST", $"/api/admin/replays/{running}/start", """{"rate_per_second":0.02,"canary":0}"""))
+        using (await Pulse.SendAsync("POST", $"/api/admin/replays/{running}/start", """{"rate_per_second":0.001,"canary":0}"""))
         {
         }
 

@@ -33,6 +33,25 @@ public sealed class SignInTests(TestPostgres postgres) : ConsoleTests(postgres)
     }
 
     [Fact]
+    public async Task A_form_that_was_shown_earlier_still_works_after_it_was_shown_again_in_another_tab()
+    {
+        using var browser = new Browser(Ingress);
+        var key = await Postgres.KeyAsync([.. Scopes.All]);
+        var first = await browser.PageAsync("/console/sign-in?next=/console/audit");
+        var second = await browser.PageAsync("/console/sign-in?next=/console/health");
+        using (var wrong = await browser.PostAsync("/console/sign-in", second, ("key", "wrong"), ("next", "/console/health")))
+            Assert.Equal(HttpStatusCode.Unauthorized, wrong.StatusCode);
+        using (var entered = await browser.PostAsync("/console/sign-in", first, ("key", key), ("next", "/console/audit")))
+            Assert.Equal((HttpStatusCode.SeeOther, "/console/audit"), (entered.StatusCode, entered.Headers.Location?.ToString()));
+
+        // What is no secret of ours is replaced.
+        using var planted = new Browser(Ingress);
+        planted.Cookies["pulse-console-guest"] = "planted";
+        await planted.PageAsync("/console/sign-in");
+        Assert.NotEqual("planted", planted.Cookies["pulse-console-guest"]);
+    }
+
+    [Fact]
     public async Task The_cookie_is_kept_from_scripts_and_other_sites_and_behind_tls_from_the_open_net()
     {
         var key = await Postgres.KeyAsync(Scopes.OrgsRead);

@@ -109,6 +109,52 @@ public sealed class DeadLetterApiTests(TestPostgres postgres) : AdminTests(postg
     }
 
     [Fact]
+    public async Task What_is_masked_is_found_by_no_filter_whoever_guesses_it()
+    {
+        // Words that are shown elsewhere stand within words that are masked: they must not be told piece by piece.
+        var letter = await PlantedAsync(" pin 4711/222/333, mail.price-xyzzy@timeout.example (deadlock=xyzzy)");
+        foreach (var key in (string[])[await Postgres.KeyAsync(Scopes.DeadLettersRead, Scopes.DeadLettersWrite), _key])
+        {
+            foreach (var shown in (string[])["unknown", "Key", "is+unknown", "System.InvalidOperationException", "InvalidOperationException", "billing-sync", "SyncStripeCustomer"])
+                Assert.True(await FindsAsync(key, $"q={shown}"), shown);
+            foreach (var part in (string[])["4711", "222", "333", "mail", "price", "timeout", "deadlock"])
+                Assert.False(await FindsAsync(key, $"q={part}"), part);
+            foreach (var guess in (string[])[Secret, Secret[..12], Secret[..10], "sk", "live", Secret[8..], "ada@example.com", "ada", "example.com", "4711/222/333", "xyzzy", "(deadlock=xyzzy)"])
+            {
+                foreach (var field in (string[])["q", "type", "exception", "queue", "fingerprint", "reason", "org", "id", "status", "from"])
+                    Assert.False(await FindsAsync(key, $"{field}={Uri.EscapeDataString(guess)}"), $"{field} {guess}");
+            }
+
+            await (await SendAsync("POST", "/api/admin/replays", key, $$$"""{"filter":{"text":"{{{Secret}}}"}}""")).IsProblem(400, "invalid_request");
+            await (await SendAsync("POST", $"{Path}/discard", key, $$$"""{"filter":{"text":"{{{Secret}}}"},"reason":"why"}""")).IsProblem(400, "invalid_request");
+        }
+
+        Assert.Equal(0L, await Postgres.AskAsync<long>("select count(*) from pulse.operations"));
+
+        // An exception's and a message's type may be anybody's as well.
+        letter = await new StoredLetter { ExceptionType = $"Acme.{Secret}", MessageType = $"Acme:{Secret}" }.StoreAsync(Postgres);
+        foreach (var query in (string[])[$"exception={letter.ExceptionType}", $"type={letter.MessageType}", "q=live", "q=51HxPlanted9f3aQ"])
+            Assert.False(await FindsAsync(_key, query), query);
+
+        async Task<bool> FindsAsync(string key, string query)
+        {
+            using var answer = await SendAsync("GET", $"{Path}?{query}", key);
+            var text = await answer.Content.ReadAsStringAsync();
+            Assert.True((int)answer.StatusCode is 200 or 400, text);
+            return text.Contains(letter.Id.ToString(), StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public async Task Who_may_not_see_a_message_can_not_try_values_by_editing_it()
+    {
+        var letter = await PlantedAsync();
+        var writer = await Postgres.KeyAsync(Scopes.DeadLettersRead, Scopes.DeadLettersWrite);
+        await (await SendAsync("POST", $"{Path}/{letter.Id}/edit", writer, """{"message":{"pin":"1234"},"reason":"why"}""")).IsProblem(403, "insufficient_scope");
+        Assert.Equal(0L, await Postgres.AskAsync<long>("select count(*) from pulse.operations"));
+    }
+
+    [Fact]
     public async Task The_result_of_a_preview_is_masked_where_operations_are_told_as_well()
     {
         var letter = await PlantedAsync();
@@ -207,9 +253,9 @@ public sealed class DeadLetterApiTests(TestPostgres postgres) : AdminTests(postg
         await (await asked).IsProblem(409, "because");
     }
 
-    async Task<StoredLetter> PlantedAsync() => await new StoredLetter
+    async Task<StoredLetter> PlantedAsync(string more = "") => await new StoredLetter
     {
-        ExceptionMessage = $"The key {Secret} of ada@example.com is unknown",
+        ExceptionMessage = $"The key {Secret} of ada@example.com is unknown{more}",
         ExceptionType = "System.InvalidOperationException",
         Stack = $"   at Pulse.Worker.Billing.CustomerSync.Run(String {Secret}) in /home/{Secret}/CustomerSync.cs:line 7\n{Secret}",
         Body = JsonSerializer.Serialize(new { message = new { customerId = "cus_1", email = "ada@example.com", note = Secret, list = new[] { Secret } } }),
