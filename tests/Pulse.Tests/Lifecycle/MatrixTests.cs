@@ -284,7 +284,7 @@ public sealed class MatrixTests(LifecycleBed bed) : IClassFixture<LifecycleBed>,
             await worker.DrainAsync();
             return answer.IsCompleted;
         },
-        TimeSpan.FromSeconds(20), "it was answered");
+        TimeSpan.FromSeconds(60), "it was answered");
 
     Task<HttpResponseMessage> SendAsync(string method, string path) => SendAsync(method, path, _key);
 
