@@ -19,7 +19,7 @@ sealed partial class InboxPruner(NpgsqlDataSource dataSource, MessagingOptions o
             {
                 await PruneAsync(stoppingToken);
             }
-            catch (NpgsqlException exception)
+            catch (Exception exception) when (exception is NpgsqlException or TimeoutException)
             {
                 Failed(log, exception);
             }

@@ -131,17 +131,24 @@ static class HookCallTable
         return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
     }
 
-    // What nobody moves on: its timer or its message was lost, in a dead-letter queue perhaps.
-    const string OverdueSql = """
-        select call_id from pulse.hook_calls
-        where status in ('pending', 'waiting') and (next_at < $1 or completed_at < $1) and not coalesce(lease_until >= $1, false)
-        order by next_at limit $2
+    // What nobody moves on: its timer or its message was lost, in a dead-letter queue perhaps. Or there are many, and its message waits its turn:
+    // so each is driven on no more often than it becomes overdue, by one worker, or sweeps would make the queue longer that they wait for.
+    const string ClaimOverdueSql = """
+        update pulse.hook_calls set updated_at = $2
+        where call_id in (
+            select call_id from pulse.hook_calls
+            where status in ('pending', 'waiting') and (next_at < $1 or completed_at < $1) and updated_at < $1 and not coalesce(lease_until >= $1, false)
+            order by next_at
+            limit $3
+            for update skip locked)
+        returning call_id
         """;
 
-    public static async Task<List<Guid>> OverdueAsync(NpgsqlDataSource dataSource, DateTimeOffset before, int limit, CancellationToken cancellationToken)
+    /// <summary>Takes the calls that were due before <paramref name="before"/>, and that nothing happened to since.</summary>
+    public static async Task<List<Guid>> ClaimOverdueAsync(
+        NpgsqlConnection connection, DateTimeOffset now, DateTimeOffset before, int limit, CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand(OverdueSql);
-        command.Parameters.AddRange(new NpgsqlParameter[] { Value(before.UtcDateTime), Value(limit) });
+        await using var command = new NpgsqlCommand(ClaimOverdueSql, connection) { Parameters = { Value(before.UtcDateTime), Value(now.UtcDateTime), Value(limit) } };
         var overdue = new List<Guid>();
         await using var row = await command.ExecuteReaderAsync(cancellationToken);
         while (await row.ReadAsync(cancellationToken))

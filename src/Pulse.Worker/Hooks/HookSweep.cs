@@ -40,14 +40,18 @@ sealed partial class HookSweep(NpgsqlDataSource dataSource, OutboxPublisher publ
     /// <returns>How many were found.</returns>
     internal async Task<int> SweepAsync(CancellationToken cancellationToken)
     {
-        var overdue = await HookCallTable.OverdueAsync(dataSource, clock.GetUtcNow() - OverdueAfter, Piece, cancellationToken);
+        var now = clock.GetUtcNow();
+        await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
+        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        var overdue = await HookCallTable.ClaimOverdueAsync(connection, now, now - OverdueAfter, Piece, cancellationToken);
         if (overdue.Count == 0)
             return 0;
 
-        await using (var batch = dataSource.CreateBatch())
+        await using (var batch = new NpgsqlBatch(connection, transaction))
         {
             foreach (var callId in overdue)
                 batch.BatchCommands.Add(publisher.Publish(new ContinueHookCall { CallId = callId }));
+            batch.BatchCommands.Add(new NpgsqlBatchCommand("commit"));
             await batch.ExecuteNonQueryAsync(CancellationToken.None);
         }
 
@@ -56,7 +60,8 @@ sealed partial class HookSweep(NpgsqlDataSource dataSource, OutboxPublisher publ
         return overdue.Count;
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Count} calls of the hook are overdue; they are continued")]
+    // What becomes of each is said when it is called; pulse_hook_calls_oldest_seconds tells of those that nothing helps.
+    [LoggerMessage(Level = LogLevel.Debug, Message = "{Count} calls of the hook are overdue; they are continued")]
     static partial void DrivenOn(ILogger logger, int count);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Overdue calls of the hook could not be looked for ({Reason}); the next look is soon")]

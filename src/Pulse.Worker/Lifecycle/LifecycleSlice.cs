@@ -16,9 +16,15 @@ static class LifecycleSlice
         bus.AddSingleton<PurgeMeter>();
         bus.AddHostedService<ReaperSweep>();
         bus.AddSingleton<LifecycleMeter>();
-        bus.AddPulseMetrics(Purges);
-        bus.AddPulseMetrics(metrics => metrics
-            .Activate<LifecycleMeter>()
+        bus.AddPulseMetrics(Metrics);
+        bus.AddConsumer<LifecycleConsumer>().Endpoint(endpoint => endpoint.Name = LifecycleConsumer.EndpointName);
+        bus.AddConsumer<LifecycleMetricsConsumer>().Endpoint(endpoint => endpoint.Name = LifecycleMetricsConsumer.EndpointName);
+        bus.AddConsumer<PurgeConsumer>().Endpoint(endpoint => endpoint.Name = PurgeConsumer.EndpointName);
+    }
+
+    internal static void Metrics(MetricsOptions metrics)
+    {
+        metrics.Activate<LifecycleMeter>()
             .AllowLabelValues(LifecycleMeter.Transitions, "from_status", LifecycleMeter.Statuses)
             .AllowLabelValues(LifecycleMeter.Transitions, "to_status", LifecycleMeter.Statuses)
             .Expect(LifecycleMeter.Transitions, ("from_status", "active"), ("to_status", "suspended"))
@@ -27,14 +33,7 @@ static class LifecycleSlice
             .Expect(LifecycleMeter.Transitions, ("from_status", "suspended"), ("to_status", "pending_deletion"))
             .Expect(LifecycleMeter.Transitions, ("from_status", "pending_deletion"), ("to_status", "active"))
             .Expect(LifecycleMeter.Transitions, ("from_status", "pending_deletion"), ("to_status", "suspended"))
-            .Expect(LifecycleMeter.Transitions, ("from_status", "pending_deletion"), ("to_status", "purged")));
-        bus.AddConsumer<LifecycleConsumer>().Endpoint(endpoint => endpoint.Name = LifecycleConsumer.EndpointName);
-        bus.AddConsumer<LifecycleMetricsConsumer>().Endpoint(endpoint => endpoint.Name = LifecycleMetricsConsumer.EndpointName);
-        bus.AddConsumer<PurgeConsumer>().Endpoint(endpoint => endpoint.Name = PurgeConsumer.EndpointName);
-    }
-
-    static void Purges(MetricsOptions metrics)
-    {
+            .Expect(LifecycleMeter.Transitions, ("from_status", "pending_deletion"), ("to_status", "purged"));
         metrics.Activate<PurgeMeter>()
             .AllowLabelValues(PurgeMeter.Purges, "outcome", PurgeMeter.Outcomes)
             .AllowLabelValues(PurgeMeter.Pending, "state", PurgeMeter.States)

@@ -77,14 +77,15 @@ sealed partial class Purge(OutboxPublisher publisher, ReaperOptions options, Pur
         Audit(transaction, purge, "organization_rows_deleted", JsonSerializer.Deserialize<JsonElement>(deleted.Counts), now);
     }
 
-    /// <summary>Certifies every purge that waits for it, as the look through the database costs the same for one and for many.</summary>
+    /// <summary>Certifies every purge that waits for it with its own, as the look through the database costs the same for one and for many.</summary>
     public async Task DoAsync(MessageTransaction transaction, CertifyPurge step, CancellationToken cancellationToken)
     {
         var now = clock.GetUtcNow().Whole();
         var connection = await transaction.OpenAsync(cancellationToken);
         await PurgeTable.LockLookingAsync(connection, cancellationToken);
         var purges = await PurgeTable.CertifiableAsync(transaction, step.PurgeId, options.CertifiedTogether, cancellationToken);
-        if (purges.Count == 0)
+        // Served by another's look: whoever came since has a message of its own, and looks for all who have come by then.
+        if (purges is not [var own, ..] || own.PurgeId != step.PurgeId)
             return;
 
         var (columns, found) = await PurgeTable.ResidueAsync(
@@ -95,7 +96,8 @@ sealed partial class Purge(OutboxPublisher publisher, ReaperOptions options, Pur
             var left = found.Where(residue => residue.Word == purge.OrgId.ToString() || purge.Emails.Contains(residue.Word)).ToList();
             if (left.Count == 0)
                 buried.Add(purge);
-            else
+            // Every other one has a message of its own on its way, and would have one more of each look.
+            else if (purge.PurgeId == own.PurgeId)
                 Remains(transaction, purge, left, now);
         }
 

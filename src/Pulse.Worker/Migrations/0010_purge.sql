@@ -107,7 +107,7 @@ create function pulse.purge_waits_for(org uuid, deletion uuid) returns text lang
 $$;
 
 -- Everything that the database has about an organization, but for secrets. Every table with an org_id is in it by itself.
-create function pulse.export_rows(org uuid) returns table (place text, body text) language plpgsql stable as $$
+create function pulse.export_rows(org uuid) returns table (place text, body text) language plpgsql stable set jit = off as $$
 declare
     one record;
 begin
@@ -127,7 +127,7 @@ end $$;
 
 -- Deletes every row of an organization. Whoever adds a table whose rows have the organization elsewhere than in a column org_id extends it.
 -- Repeated, it deletes nothing more.
-create function pulse.purge_rows(org uuid, out counts jsonb, out emails text[]) language plpgsql as $$
+create function pulse.purge_rows(org uuid, out counts jsonb, out emails text[]) language plpgsql set jit = off as $$
 declare
     one record;
     gone bigint;
@@ -228,38 +228,42 @@ create function pulse.forget_purged() returns bigint language sql as $$
 $$;
 
 -- Every column that could hold an id or an email. The audit log and the tombstones are to stay, and a purge is gone with its tombstone.
+-- The catalog itself: information_schema takes a quarter of a second to say the same.
 create view pulse.residue_columns as
-select c.table_schema::text as schema, c.table_name::text as place, c.column_name::text as name, c.data_type::text as type
-from information_schema.columns c join information_schema.tables t using (table_schema, table_name)
-where c.table_schema in ('pulse', 'messaging') and t.table_type = 'BASE TABLE'
-  and (c.table_schema, c.table_name) not in (('pulse', 'audit_log'), ('pulse', 'tombstones'), ('pulse', 'purges'))
-  and c.data_type not in ('boolean', 'smallint', 'integer', 'bigint', 'real', 'double precision', 'numeric', 'interval', 'date')
-  and c.data_type not like 'time%';
+select n.nspname::text as schema, c.relname::text as place, a.attname::text as name, a.atttypid::regtype::text as type
+from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+where n.nspname in ('pulse', 'messaging') and c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped
+  and (n.nspname, c.relname) not in (('pulse', 'audit_log'), ('pulse', 'tombstones'), ('pulse', 'purges'))
+  and a.atttypid <> all (array['bool', 'int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'interval', 'date', 'time', 'timetz', 'timestamp', 'timestamptz']::regtype[]);
 
--- Where any of these ids or emails is left: the whole database is read, once for all of them. An email counts wherever its letters stand.
-create function pulse.residue(orgs uuid[], emails text[]) returns table (place text, word text, found bigint) language plpgsql stable as $$
+-- Where any of these ids or emails is left: the whole database is read, each table once for all of them. An email counts wherever its letters
+-- stand. Many statements, each of which takes longer to compile than to run.
+create function pulse.residue(orgs uuid[], emails text[]) returns table (place text, word text, found bigint) language plpgsql stable set jit = off as $$
 declare
     one record;
     ids text[] := array(select unnest(orgs)::text);
-    said text;
+    escaped text[] := array(select encode(convert_to(e, 'UTF8'), 'escape') from unnest(emails) e);
+    wanted text;
 begin
-    for one in select * from pulse.residue_columns loop
-        if one.type = 'uuid' then
-            return query execute format('select %L::text, %I::text, count(*) from %I.%I where %I = any($1) group by 2',
-                one.place || '.' || one.name, one.name, one.schema, one.place, one.name) using orgs;
-        else
-            said := format(case one.type when 'bytea' then 'encode(%I, ''escape'')' else '%I::text' end, one.name);
-            -- An id is taken out and compared, which costs the same for one and for hundreds; most texts have no @, and no email.
-            return query execute format($q$
-                select %L::text, n.word, count(*)
-                from (select lower(%s) as said from %I.%I where %I is not null) t
-                cross join lateral (
-                    select m[1] as word from regexp_matches(t.said, '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}', 'g') m where m[1] = any($1)
-                    union
-                    select e.word from unnest($2, $3) e (word, written) where position('@' in t.said) > 0 and position(e.written in t.said) > 0) n
-                group by 2 $q$, one.place || '.' || one.name, said, one.schema, one.place, one.name)
-                using ids, emails, case one.type when 'bytea' then array(select encode(convert_to(e, 'UTF8'), 'escape') from unnest(emails) e) else emails end;
-        end if;
+    for one in
+        select r.schema, r.place,
+            string_agg(format('select %L, t.%I::text, count(*) from %I.%I t where t.%I = any($1) group by 2', r.place || '.' || r.name, r.name, r.schema, r.place, r.name), ' union all ')
+                filter (where r.type = 'uuid') as ids,
+            string_agg(format(case r.type when 'bytea' then '(%L, lower(encode(t.%I, ''escape'')), $4)' else '(%L, lower(t.%I::text), $3)' end, r.place || '.' || r.name, r.name), ', ')
+                filter (where r.type <> 'uuid') as texts
+        from pulse.residue_columns r group by r.schema, r.place
+    loop
+        -- An id is taken out and compared, which costs the same for one and for hundreds; most texts have no @, and no email.
+        wanted := concat_ws(' union all ', one.ids, case when one.texts is not null then format($q$
+            select v.place, n.word, count(*)
+            from %I.%I t
+            cross join lateral (values %s) v (place, said, written)
+            cross join lateral (
+                select m[1] as word from regexp_matches(v.said, '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}', 'g') m where m[1] = any($5)
+                union
+                select e.word from unnest($2, v.written) e (word, written) where position('@' in v.said) > 0 and position(e.written in v.said) > 0) n
+            group by 1, 2 $q$, one.schema, one.place, one.texts) end);
+        return query execute wanted using orgs, emails, emails, escaped, ids;
     end loop;
 end $$;
 

@@ -4,22 +4,9 @@ using Pulse.Messaging;
 namespace Pulse.Worker.Provisioning;
 
 /// <summary>Begins what the platform's hook is part of, or finds that the email is known and there is nothing to begin.</summary>
-sealed class BeginOutside(ProvisioningOptions options, TimeProvider clock) : IStateMachineActivity<ProvisioningState>
+sealed class BeginOutside(ProvisioningOptions options, TimeProvider clock) : ProvisioningStep
 {
-    public async Task Execute(BehaviorContext<ProvisioningState> context, IBehavior<ProvisioningState> next)
-    {
-        await BeginAsync(context);
-        await next.Execute(context);
-    }
-
-    public async Task Execute<T>(BehaviorContext<ProvisioningState, T> context, IBehavior<ProvisioningState, T> next)
-        where T : class
-    {
-        await BeginAsync(context);
-        await next.Execute(context);
-    }
-
-    async Task BeginAsync(BehaviorContext<ProvisioningState> context)
+    protected override async Task DoAsync(BehaviorContext<ProvisioningState> context)
     {
         var saga = context.Saga;
         var now = clock.GetUtcNow();
@@ -36,15 +23,4 @@ sealed class BeginOutside(ProvisioningOptions options, TimeProvider clock) : ISt
         saga.OrgId = outcome.OrgId;
         saga.EndedAt = now;
     }
-
-    public Task Faulted<TException>(BehaviorExceptionContext<ProvisioningState, TException> context, IBehavior<ProvisioningState> next)
-        where TException : Exception => next.Faulted(context);
-
-    public Task Faulted<T, TException>(BehaviorExceptionContext<ProvisioningState, T, TException> context, IBehavior<ProvisioningState, T> next)
-        where T : class
-        where TException : Exception => next.Faulted(context);
-
-    public void Probe(ProbeContext context) => context.CreateScope("beginOutside");
-
-    public void Accept(StateMachineVisitor visitor) => visitor.Visit(this);
 }

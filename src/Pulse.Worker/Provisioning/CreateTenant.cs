@@ -5,22 +5,9 @@ using Pulse.Messaging.Sagas;
 namespace Pulse.Worker.Provisioning;
 
 /// <summary>Writes the tenant's rows, or finds that the email is known and writes none.</summary>
-sealed class CreateTenant(TimeProvider clock) : IStateMachineActivity<ProvisioningState>
+sealed class CreateTenant(TimeProvider clock) : ProvisioningStep
 {
-    public async Task Execute(BehaviorContext<ProvisioningState> context, IBehavior<ProvisioningState> next)
-    {
-        await CreateAsync(context);
-        await next.Execute(context);
-    }
-
-    public async Task Execute<T>(BehaviorContext<ProvisioningState, T> context, IBehavior<ProvisioningState, T> next)
-        where T : class
-    {
-        await CreateAsync(context);
-        await next.Execute(context);
-    }
-
-    async Task CreateAsync(BehaviorContext<ProvisioningState> context)
+    protected override async Task DoAsync(BehaviorContext<ProvisioningState> context)
     {
         var saga = context.Saga;
         var now = clock.GetUtcNow();
@@ -40,17 +27,6 @@ sealed class CreateTenant(TimeProvider clock) : IStateMachineActivity<Provisioni
         saga.OrgId = outcome.OrgId;
         saga.EndedAt = now;
     }
-
-    public Task Faulted<TException>(BehaviorExceptionContext<ProvisioningState, TException> context, IBehavior<ProvisioningState> next)
-        where TException : Exception => next.Faulted(context);
-
-    public Task Faulted<T, TException>(BehaviorExceptionContext<ProvisioningState, T, TException> context, IBehavior<ProvisioningState, T> next)
-        where T : class
-        where TException : Exception => next.Faulted(context);
-
-    public void Probe(ProbeContext context) => context.CreateScope("createTenant");
-
-    public void Accept(StateMachineVisitor visitor) => visitor.Visit(this);
 }
 
 /// <summary>A message speaks of a signup that is not stored. No retry brings it back.</summary>

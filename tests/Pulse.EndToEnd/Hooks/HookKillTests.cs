@@ -1,10 +1,12 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using Pulse.Testing;
+using Xunit.Abstractions;
 
 namespace Pulse.EndToEnd.Hooks;
 
 /// <summary>kill -9 around the call of the platform's hook. Each organization is made once for each key, and nothing is left behind.</summary>
-public sealed class HookKillTests(HookKillTests.PatientPulse pulse) : IClassFixture<HookKillTests.PatientPulse>
+public sealed class HookKillTests(HookKillTests.PatientPulse pulse, ITestOutputHelper output) : IClassFixture<HookKillTests.PatientPulse>
 {
     /// <summary>Waits for the platform longer than a worker takes to get up again on a busy machine.</summary>
     public sealed class PatientPulse : HookedPulse
@@ -57,6 +59,7 @@ public sealed class HookKillTests(HookKillTests.PatientPulse pulse) : IClassFixt
     public async Task However_the_platform_fails_and_whenever_the_worker_is_killed_every_signup_ends_and_no_orphan_stays()
     {
         var (signups, kills) = Environment.GetEnvironmentVariable("PULSE_TEST_LONG") == "1" ? (1000, 50) : (60, 6);
+        var since = Stopwatch.GetTimestamp();
         // By the organization, so that a repeat meets the same platform: one that is well, one that is slow and does it, one that refuses, one that
         // fails half-way, one that tells later, one that never tells.
         pulse.Platform(received => received.IsProvision
@@ -73,21 +76,24 @@ public sealed class HookKillTests(HookKillTests.PatientPulse pulse) : IClassFixt
             : new HookReply(received.Number == 1 ? 500 : 200));
 
         var accepted = new ConcurrentBag<Guid>();
-        var posting = Parallel.ForEachAsync(Enumerable.Range(0, signups), new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (_, _) => accepted.Add(await pulse.SignUpAsync()));
+        var posting = new List<Task>();
         for (var kill = 0; kill < kills; kill++)
         {
+            // Each kill has its share, so that they are killed on the way from the first to the last.
             var before = pulse.Receiver.Received.Count;
-            await Eventually.Until(() => pulse.Receiver.Received.Count > before + 2 || posting.IsCompleted, TimeSpan.FromSeconds(30), "the platform is called");
+            posting.Add(Parallel.ForEachAsync(
+                Enumerable.Range(0, signups / kills), new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (_, _) => accepted.Add(await pulse.SignUpAsync())));
+            await Eventually.Until(() => pulse.Receiver.Received.Count > before + 2, TimeSpan.FromSeconds(180), "the platform is called");
             await pulse.KillWorkerAsync();
             await pulse.RestartWorkerAsync();
         }
 
-        await posting;
+        await Task.WhenAll(posting);
         await Eventually.Until(
             async () => await pulse.AskAsync<long>("select count(*) from pulse.signups where signup_id = any($1) and status in ('provisioned', 'failed')", (object)accepted.ToArray()) == signups,
-            TimeSpan.FromSeconds(180), "every signup has ended");
+            TimeSpan.FromSeconds(300), "every signup has ended");
         await Eventually.Until(
-            async () => await pulse.AskAsync<long>("select count(*) from pulse.hook_calls where status in ('pending', 'waiting')") == 0, TimeSpan.FromSeconds(120), "every call has ended");
+            async () => await pulse.AskAsync<long>("select count(*) from pulse.hook_calls where status in ('pending', 'waiting')") == 0, TimeSpan.FromSeconds(300), "every call has ended");
         await pulse.HealthyAtRestAsync();
 
         var tenants = (await pulse.AskAsync<Guid[]>("select array_agg(org_id) from pulse.signups where signup_id = any($1) and status = 'provisioned'", (object)accepted.ToArray())).ToHashSet();
@@ -99,6 +105,7 @@ public sealed class HookKillTests(HookKillTests.PatientPulse pulse) : IClassFixt
         Assert.All(tenants, org => Assert.Equal(1, pulse.Receiver.Made(org)));
         Assert.All(calls, org => Assert.InRange(pulse.Receiver.Made(org), 0, 1));
         Assert.InRange(tenants.Count, 1, signups - 1);
+        output.WriteLine($"{signups} signups, {kills} kills: {tenants.Count} tenants, {signups - tenants.Count} failed, {pulse.Receiver.Received.Count} calls; {Stopwatch.GetElapsedTime(since).TotalSeconds:0} s");
 
         HookReply Later(HookReceived received)
         {

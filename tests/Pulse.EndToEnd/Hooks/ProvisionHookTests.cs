@@ -97,7 +97,7 @@ public sealed class ProvisionHookTests(HookedPulse pulse) : IClassFixture<Hooked
     }
 
     [Fact]
-    public async Task A_platform_that_tells_later_is_waited_for_and_a_late_failure_does_not_undo_the_tenant()
+    public async Task Scenario_3_a_platform_that_tells_later_is_waited_for_and_a_failure_after_provisioning_does_not_undo_the_tenant()
     {
         pulse.Platform(_ => new HookReply(202) { Works = true });
         var signup = await pulse.SignUpAsync();
@@ -110,7 +110,6 @@ public sealed class ProvisionHookTests(HookedPulse pulse) : IClassFixture<Hooked
         Assert.Equal(HttpStatusCode.OK, await pulse.CompleteAsync(call.Callback!, "succeeded"));
         Assert.Equal(call.OrgId, await pulse.EndsAsync(signup, "provisioned"));
 
-        // Scenario 3.
         Assert.Equal(HttpStatusCode.Conflict, await pulse.CompleteAsync(call.Callback!, "failed"));
         await pulse.HealthyAtRestAsync();
         Assert.Equal(3, await RowsAsync(call.OrgId));

@@ -77,7 +77,7 @@ sealed class Child : IAsyncDisposable
                 return false;
             }
         },
-        TimeSpan.FromSeconds(60), $"{Name} got ready");
+        TimeSpan.FromSeconds(180), $"{Name} got ready");
 
     public ValueTask DisposeAsync()
     {

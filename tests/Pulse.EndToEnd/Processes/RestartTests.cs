@@ -7,7 +7,7 @@ namespace Pulse.EndToEnd.Processes;
 public sealed class RestartTests(RunningPulse pulse) : RunningPulseTests(pulse)
 {
     [Fact]
-    public async Task The_first_scrape_after_a_restart_has_the_right_number_of_tenants()
+    public async Task Scenario_13_the_first_scrape_after_a_restart_has_the_right_number_of_tenants()
     {
         await Pulse.EndsAsync(await Pulse.AcceptedAsync(Some.Signup), "provisioned");
         await Pulse.KillAsync("worker");
@@ -21,7 +21,7 @@ public sealed class RestartTests(RunningPulse pulse) : RunningPulseTests(pulse)
     }
 
     [Fact]
-    public async Task A_restart_of_the_ingress_clears_no_limit()
+    public async Task Scenario_14_a_restart_of_the_ingress_clears_no_limit()
     {
         var (client, email) = (Some.Client, Some.Email);
         for (var times = 0; times < 5; times++)

@@ -74,7 +74,7 @@ public sealed class ReconciliationTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_suspended_organization_stays_suspended_and_a_grace_that_has_ended_stays_ended()
+    public async Task Scenario_12_a_suspended_organization_stays_suspended_and_a_grace_that_has_ended_stays_ended()
     {
         var (worker, customer, org) = await LinkedAsync();
         _bed.Stripe.Account.FailPayment(_bed.Stripe.Account.SubscriptionsOf(customer)[0].Id);
@@ -84,11 +84,14 @@ public sealed class ReconciliationTests : IAsyncLifetime
         Assert.NotNull(graceUntil);
         await _bed.RunSqlAsync("update pulse.organizations set status = 'suspended' where org_id = $1", org);
 
-        _bed.Clock.Advance(TimeSpan.FromDays(15));
-        await worker.ReconcileAsync();
-
-        Assert.Equal("suspended", await _bed.AskAsync<string>("select status from pulse.organizations where org_id = $1", org));
-        Assert.Equal("suspended", await _bed.StateAsync(org));
+        // While it lasts, and when it has ended.
+        foreach (var (days, state) in ((int, string)[])[(1, "grace"), (14, "suspended"), (1, "suspended")])
+        {
+            _bed.Clock.Advance(TimeSpan.FromDays(days));
+            await worker.ReconcileAsync();
+            Assert.Equal("suspended", await _bed.AskAsync<string>("select status from pulse.organizations where org_id = $1", org));
+            Assert.Equal((state, graceUntil), (await _bed.StateAsync(org), await GraceAsync()));
+        }
 
         Task<string?> GraceAsync() => _bed.AskAsync<string>("select timeline #>> '{0,grace_until}' from pulse.billing_states where org_id = $1", org);
     }

@@ -210,6 +210,13 @@ public sealed class HookCallTests : IClassFixture<TestPostgres>, IAsyncLifetime
         await sweep.SweepAsync(CancellationToken.None);
         Assert.Equal(1L, await FoundAsync());
 
+        // Its message has its time as well.
+        await sweep.SweepAsync(CancellationToken.None);
+        Assert.Equal(1L, await FoundAsync());
+        _bed.Clock.Advance(HookSweep.OverdueAfter + TimeSpan.FromSeconds(1));
+        await sweep.SweepAsync(CancellationToken.None);
+        Assert.Equal(2L, await FoundAsync());
+
         await _bed.ContinueAsync(_bed.Worker(), call.CallId);
         await HookCallTable.PruneAsync(_postgres.Worker, _bed.Clock.GetUtcNow().AddSeconds(-1), 10_000, CancellationToken.None);
         Assert.Equal("succeeded", await StatusAsync(call.CallId));

@@ -13,10 +13,13 @@ namespace Pulse.Tests.Lifecycle;
 /// Random lives: commands, timers, sweeps, payments, duplicates and deaths in any order, on a real Postgres, each step held against
 /// <see cref="LifecycleModel"/>. Never purged under hold, early, or after a restore; never restored once the purge has begun.
 /// </summary>
-/// <remarks>PULSE_TEST_LONG=1 lives 10 000 of them, or PULSE_TEST_SEQUENCES; otherwise about a minute's worth.</remarks>
+/// <remarks>
+/// PULSE_TEST_LONG=1 lives 10 000 of them, or PULSE_TEST_SEQUENCES; otherwise few. PULSE_TEST_SEED lives the same ones again.
+/// </remarks>
 public sealed class LifecycleModelTests(ITestOutputHelper output)
 {
     static readonly bool Long = Environment.GetEnvironmentVariable("PULSE_TEST_LONG") == "1";
+    static readonly ulong Seed = ulong.TryParse(Environment.GetEnvironmentVariable("PULSE_TEST_SEED"), out var seed) ? seed : (ulong)Random.Shared.Next();
     static readonly int Count = int.TryParse(Environment.GetEnvironmentVariable("PULSE_TEST_SEQUENCES"), out var given) ? given : Long ? 10_000 : 250;
 
     [Fact]
@@ -24,7 +27,7 @@ public sealed class LifecycleModelTests(ITestOutputHelper output)
     {
         var since = Stopwatch.GetTimestamp();
         var (wrong, ends) = await LiveAsync(Count, lanes: 4, options => options);
-        output.WriteLine($"{Count} lives: {string.Join(", ", ends.OrderBy(end => end.Key).Select(end => $"{end.Value} {end.Key}"))}; {wrong.Count} wrong, {Stopwatch.GetElapsedTime(since).TotalSeconds:0} s");
+        output.WriteLine($"{Count} lives: {string.Join(", ", ends.OrderBy(end => end.Key).Select(end => $"{end.Value} {end.Key}"))}; {wrong.Count} wrong, seed {Seed}, {Stopwatch.GetElapsedTime(since).TotalSeconds:0} s");
         Assert.Empty(wrong);
         // Otherwise it shows nothing.
         foreach (var end in (string[])["active", "suspended", "pending_deletion", "purged", "died before a commit", "died after a commit"])
@@ -68,35 +71,53 @@ public sealed class LifecycleModelTests(ITestOutputHelper output)
             select new Step(what, number), length)
         select steps;
 
+    // What a purge looks through grows with the lives before it.
+    const int LivesOfADatabase = 250;
+
     static async Task<(ConcurrentBag<string> Wrong, ConcurrentDictionary<string, int> Ends)> LiveAsync(int count, int lanes, Func<ReaperOptions, ReaperOptions> change)
     {
         var wrong = new ConcurrentBag<string>();
         var ends = new ConcurrentDictionary<string, int>();
-        var lives = new ConcurrentQueue<Step[]>(Lives.Sample(count, 50));
+        var lives = new ConcurrentQueue<Step[]>(Lives.Sample(count, new Rnd(Seed), 50));
         await Task.WhenAll(Enumerable.Range(0, lanes).Select(_ => Task.Run(async () =>
         {
-            // A database for each lane, so that what is due is the one life's own.
-            var bed = new LifecycleBed();
-            await bed.InitializeAsync();
-            try
-            {
-                while (wrong.Count < 5 && lives.TryDequeue(out var life))
-                {
-                    var one = new Life(bed, change(bed.Options), ends);
-                    if (await one.LiveAsync(life) is { } failure)
-                        wrong.Add($"{failure}\n  {string.Join(' ', life.AsEnumerable())}");
-                }
-            }
-            finally
-            {
-                await bed.DisposeAsync();
-            }
+            while (wrong.Count < 5 && !lives.IsEmpty)
+                await LiveInOneDatabaseAsync(lives, wrong, ends, change);
         })));
         return (wrong, ends);
     }
 
+    static async Task LiveInOneDatabaseAsync(
+        ConcurrentQueue<Step[]> lives, ConcurrentBag<string> wrong, ConcurrentDictionary<string, int> ends, Func<ReaperOptions, ReaperOptions> change)
+    {
+        // A database for each lane, so that what is due is the one life's own.
+        var bed = new LifecycleBed();
+        await bed.InitializeAsync();
+        try
+        {
+            await using var worker = bed.Worker(change(bed.Options));
+            var purged = new List<Guid>();
+            for (var lived = 0; lived < LivesOfADatabase && wrong.Count < 5 && lives.TryDequeue(out var life); lived++)
+            {
+                worker.Moves.Clear();
+                var one = new Life(bed, worker, ends);
+                if (await one.LiveAsync(life) is { } failure)
+                    wrong.Add($"{failure}\n  {string.Join(' ', life.AsEnumerable())}");
+                else if (one.IsPurged)
+                    purged.Add(one.Org);
+            }
+
+            if (await bed.Billing.AskAsync<long>("select count(*) from pulse.residue($1, '{}')", purged.ToArray()) is > 0 and var left)
+                wrong.Add($"{left} rows are left of {purged.Count} that were purged");
+        }
+        finally
+        {
+            await bed.DisposeAsync();
+        }
+    }
+
     /// <summary>One organization, from its signup to wherever the steps lead.</summary>
-    sealed class Life(LifecycleBed bed, ReaperOptions options, ConcurrentDictionary<string, int> ends)
+    sealed class Life(LifecycleBed bed, LifecycleWorker worker, ConcurrentDictionary<string, int> ends)
     {
         readonly LifecycleModel _model = new();
         readonly Dictionary<Guid, (string Verb, int Days)> _asked = [];
@@ -105,10 +126,13 @@ public sealed class LifecycleModelTests(ITestOutputHelper output)
         string? _customer;
         string? _wrong;
 
+        public Guid Org => _org;
+
+        public bool IsPurged => _model.IsPurged;
+
         public async Task<string?> LiveAsync(Step[] steps)
         {
-            await using var worker = bed.Worker(options);
-            await bed.Postgres.RunAsync("delete from messaging.outbox");
+            await bed.Billing.RunSqlAsync("delete from messaging.outbox");
             _org = await bed.TenantAsync();
             if (steps[0].Number == 1)
                 await SubscribeAsync();
@@ -116,13 +140,13 @@ public sealed class LifecycleModelTests(ITestOutputHelper output)
             {
                 foreach (var step in steps)
                 {
-                    await DoAsync(worker, step);
-                    if (_wrong is not null || await DifferenceAsync(worker) is { } difference && (_wrong = $"after {step}: {difference}") is not null)
+                    await DoAsync(step);
+                    if (_wrong is not null || await DifferenceAsync() is { } difference && (_wrong = $"after {step}: {difference}") is not null)
                         return _wrong;
                 }
 
-                await SettleAsync(worker);
-                return _wrong ?? await DifferenceAsync(worker) ?? await LeftoverAsync()
+                await SettleAsync();
+                return _wrong ?? await DifferenceAsync()
                     ?? (worker.Moves.Order().SequenceEqual(_model.Moves.Order()) ? null : $"counted {string.Join(' ', worker.Moves)}, and should have {string.Join(' ', _model.Moves)}");
             }
             catch (Exception exception) when (exception is not OutOfMemoryException)
@@ -151,7 +175,7 @@ public sealed class LifecycleModelTests(ITestOutputHelper output)
                 await billing.SyncAsync(customer);
         }
 
-        async Task DoAsync(LifecycleWorker worker, Step step)
+        async Task DoAsync(Step step)
         {
             switch (step.What)
             {
@@ -165,10 +189,10 @@ public sealed class LifecycleModelTests(ITestOutputHelper output)
                 case What.Sweep: await worker.SweepAsync(); break;
                 case What.Hours: bed.Clock.Advance(TimeSpan.FromHours(7 * step.Number)); break;
                 case What.Days: bed.Clock.Advance(TimeSpan.FromDays(step.Number)); break;
-                case What.Drain: await DrainAsync(worker); break;
+                case What.Drain: await DrainAsync(); break;
                 default:
                     if (await worker.WaitingAsync() is { Count: > 0 } waiting)
-                        await DeliverAsync(worker, step.What == What.DeliverLast ? waiting[^1] : waiting[step.Number % waiting.Count], step.What);
+                        await DeliverAsync(step.What == What.DeliverLast ? waiting[^1] : waiting[step.Number % waiting.Count], step.What);
                     break;
             }
         }
@@ -190,7 +214,7 @@ public sealed class LifecycleModelTests(ITestOutputHelper output)
             await FollowAsync();
         }
 
-        async Task DeliverAsync(LifecycleWorker worker, Waiting message, What how)
+        async Task DeliverAsync(Waiting message, What how)
         {
             switch (how)
             {
@@ -253,31 +277,31 @@ public sealed class LifecycleModelTests(ITestOutputHelper output)
                 _model.Step(action);
         }
 
-        async Task DrainAsync(LifecycleWorker worker)
+        async Task DrainAsync()
         {
             for (var round = 0; round < 100 && await worker.WaitingAsync() is { Count: > 0 } waiting; round++)
             {
                 foreach (var message in waiting)
-                    await DeliverAsync(worker, message, What.Deliver);
+                    await DeliverAsync(message, What.Deliver);
             }
         }
 
-        async Task SettleAsync(LifecycleWorker worker)
+        async Task SettleAsync()
         {
-            await DrainAsync(worker);
+            await DrainAsync();
             // Longer than any retention, and than any wait.
             for (var i = 0; i < 4 && _wrong is null; i++)
             {
                 bed.Clock.Advance(TimeSpan.FromDays(2));
                 await worker.SweepAsync();
-                await DrainAsync(worker);
+                await DrainAsync();
             }
 
             if (_model.WillBePurged != _model.IsPurged)
                 _wrong ??= $"it is {_model.Status} in the end, under hold: {_model.IsHeld}";
         }
 
-        async Task<string?> DifferenceAsync(LifecycleWorker worker)
+        async Task<string?> DifferenceAsync()
         {
             if (await bed.StatusAsync(_org) is var status && status != _model.Status)
                 return $"it is {status}, and should be {_model.Status}";
@@ -285,13 +309,6 @@ public sealed class LifecycleModelTests(ITestOutputHelper output)
                 return $"audited {string.Join(' ', audit)}, and should be {string.Join(' ', _model.Audit)}";
             var told = worker.Moves.ToList();
             return told.Count <= _model.Moves.Count && told.Distinct().All(_model.Moves.Contains) ? null : $"told {string.Join(' ', told)}";
-        }
-
-        async Task<string?> LeftoverAsync()
-        {
-            if (_model.IsPurged && await bed.Postgres.AskAsync<long>("select count(*) from pulse.residue(array[$1], '{}')", _org) is > 0 and var left)
-                return $"{left} rows are left of it";
-            return null;
         }
 
         void Count(string what) => ends.AddOrUpdate(what, 1, (_, count) => count + 1);

@@ -8,6 +8,7 @@ using Pulse.Hosting;
 using Pulse.Messaging;
 using Pulse.Messaging.Inbox;
 using Pulse.Messaging.Outbox;
+using Pulse.Tests.Prometheus;
 using Pulse.Worker.Billing;
 using Pulse.Worker.Lifecycle;
 
@@ -40,7 +41,7 @@ sealed class LifecycleWorker : IAsyncDisposable
     readonly TimeProvider _clock;
     readonly GroupCommit _group;
     readonly OutboxPublisher _publisher;
-    readonly ServiceProvider _services;
+    readonly Metered _metered;
     readonly LifecycleCommands _commands;
     readonly Purge _purge;
     readonly DeletionSync _deletions;
@@ -58,7 +59,7 @@ sealed class LifecycleWorker : IAsyncDisposable
         _clock = clock;
         _group = new GroupCommit(_data);
         _publisher = new OutboxPublisher(clock, new OutboxBell(_data, NullLogger<OutboxBell>.Instance));
-        _services = new ServiceCollection().AddMetrics().AddSingleton<ReaperReadings>().AddSingleton<PurgeMeter>().AddSingleton<LifecycleMeter>().BuildServiceProvider();
+        _metered = new Metered(LifecycleSlice.Metrics, services => services.AddSingleton<ReaperReadings>().AddSingleton<PurgeMeter>().AddSingleton<LifecycleMeter>());
         _commands = new LifecycleCommands(_data, _publisher, options, clock, NullLogger<LifecycleCommands>.Instance);
         Reaper = new Reaper(_publisher, options, Meter, clock, NullLogger<Reaper>.Instance);
         _purge = new Purge(_publisher, options, Meter, clock, NullLogger<Purge>.Instance);
@@ -70,11 +71,11 @@ sealed class LifecycleWorker : IAsyncDisposable
     public string Name { get; }
     public Reaper Reaper { get; }
     public ReaperSweep Sweeper { get; }
-    public ReaperReadings Readings => _services.GetRequiredService<ReaperReadings>();
-    public PurgeMeter Meter => _services.GetRequiredService<PurgeMeter>();
+    public ReaperReadings Readings => _metered.Services.GetRequiredService<ReaperReadings>();
+    public PurgeMeter Meter => _metered.Services.GetRequiredService<PurgeMeter>();
 
-    /// <summary>For what listens to its instruments.</summary>
-    public IServiceProvider Services => _services;
+    /// <summary>Its metrics, as Prometheus reads them.</summary>
+    public Task<ExpositionPage> ScrapeAsync() => _metered.ScrapeAsync();
 
     /// <summary>Changes of status that were counted: <c>active→suspended</c>.</summary>
     public ConcurrentQueue<string> Moves { get; } = new();
@@ -213,7 +214,7 @@ sealed class LifecycleWorker : IAsyncDisposable
                 var change = Read<OrganizationStatusChanged>();
                 transaction.OnCommitted(() =>
                 {
-                    _services.GetRequiredService<LifecycleMeter>().Moved(change.FromStatus, change.ToStatus, change.ChangedAt - change.AcceptedAt);
+                    _metered.Services.GetRequiredService<LifecycleMeter>().Moved(change.FromStatus, change.ToStatus, change.ChangedAt - change.AcceptedAt);
                     Moves.Enqueue($"{change.FromStatus}→{change.ToStatus}");
                 });
                 return Task.CompletedTask;
@@ -228,6 +229,6 @@ sealed class LifecycleWorker : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _data.DisposeAsync();
-        await _services.DisposeAsync();
+        await _metered.DisposeAsync();
     }
 }

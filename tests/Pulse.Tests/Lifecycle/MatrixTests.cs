@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Text;
 using Pulse.Contracts.Keys;
+using Pulse.Contracts.Lifecycle;
 using Pulse.Tests.Signups;
 
 namespace Pulse.Tests.Lifecycle;
@@ -74,6 +75,7 @@ public sealed class MatrixTests(LifecycleBed bed) : IClassFixture<LifecycleBed>,
         var before = await bed.AuditAsync(Id(org));
         var status = await bed.StatusAsync(Id(org));
         _worker.Moves.Clear();
+        var (counted, applied) = await CountedAsync();
 
         var answer = await DoAsync(org, verb);
         var allowed = !char.IsAsciiDigit(expected[0]);
@@ -90,7 +92,11 @@ public sealed class MatrixTests(LifecycleBed bed) : IClassFixture<LifecycleBed>,
         }
 
         Assert.Equal(allowed ? [.. before, Actions[verb]] : before, await bed.AuditAsync(Id(org)));
-        Assert.Equal(allowed && expected != status ? [$"{status}→{expected}"] : [], _worker.Moves);
+        string[] moves = allowed && expected != status ? [$"{status}→{expected}"] : [];
+        Assert.Equal(moves, _worker.Moves);
+        var (countedNow, appliedNow) = await CountedAsync();
+        Assert.Equal(moves.ToDictionary(move => move, _ => 1d), countedNow.Where(move => move.Value != counted[move.Key]).ToDictionary(move => move.Key, move => move.Value - counted[move.Key]));
+        Assert.Equal(moves.Length, appliedNow - applied);
         if (allowed)
         {
             var entry = (await (await SendAsync("GET", $"/api/admin/orgs/{org}/audit?limit=1")).Json()).GetProperty("items")[0];
@@ -128,6 +134,24 @@ public sealed class MatrixTests(LifecycleBed bed) : IClassFixture<LifecycleBed>,
         Assert.Equal(status, await bed.StatusAsync(Id(org)));
     }
 
+    // As a replay of what was dead-lettered might bring it: another message, so no inbox knows it.
+    [Fact]
+    public async Task A_command_that_comes_again_in_another_message_changes_nothing_and_keeps_its_outcome()
+    {
+        var org = Id(await ArriveAsync("active"));
+        var operation = await bed.AskAsync("suspend", org);
+        await _worker.DrainAsync();
+        await bed.AskAsync("unsuspend", org);
+        await _worker.DrainAsync();
+        var audit = await bed.AuditAsync(org);
+
+        await bed.PublishAsync(new SuspendOrganization { OperationId = operation, OrgId = org, AcceptedAt = bed.Clock.GetUtcNow() });
+        await _worker.DrainAsync();
+
+        Assert.Equal(("active", "succeeded"), (await bed.StatusAsync(org), await bed.EndAsync(operation)));
+        Assert.Equal(audit, await bed.AuditAsync(org));
+    }
+
     [Fact]
     public async Task After_the_purge_the_organization_is_not_found_and_its_audit_and_certificate_are()
     {
@@ -135,12 +159,14 @@ public sealed class MatrixTests(LifecycleBed bed) : IClassFixture<LifecycleBed>,
         var purging = await (await SendAsync("GET", $"/api/admin/orgs/{org}")).Json();
         Assert.True(purging.TryGetProperty("purge_started_at", out _));
         await (await SendAsync("GET", $"/api/admin/orgs/{org}/certificate")).IsProblem(404, "not_found");
+        Assert.Equal((0d, 0d), await PurgedAsync());
         _worker.Deprovisions = true;
         await _worker.SweepAsync();
         bed.Clock.Advance(TimeSpan.FromHours(1));
         await _worker.SweepAsync();
         await _worker.DrainAsync();
 
+        Assert.Equal((1d, 1d), await PurgedAsync());
         await (await SendAsync("GET", $"/api/admin/orgs/{org}")).IsProblem(404, "not_found");
         var certificate = await (await SendAsync("GET", $"/api/admin/orgs/{org}/certificate")).Json();
         Assert.Equal(0, certificate.GetProperty("residue").GetProperty("rows_found").GetInt32());
@@ -150,6 +176,12 @@ public sealed class MatrixTests(LifecycleBed bed) : IClassFixture<LifecycleBed>,
         Assert.Equal("organization_purged", last.GetProperty("action").GetString());
         Assert.Equal(certificate.GetProperty("audit_seq").GetInt64(), last.GetProperty("id").GetInt64());
         await (await SendAsync("GET", $"/api/admin/orgs/{Guid.CreateVersion7()}/audit")).IsProblem(404, "not_found");
+
+        async Task<(double?, double?)> PurgedAsync()
+        {
+            var page = await _worker.ScrapeAsync();
+            return (page.Value("pulse_hosted_lifecycle_transitions_total", ("from_status", "pending_deletion"), ("to_status", "purged")), page.Value("pulse_hosted_purges_total", ("outcome", "purged")));
+        }
     }
 
     [Theory]
@@ -234,13 +266,25 @@ public sealed class MatrixTests(LifecycleBed bed) : IClassFixture<LifecycleBed>,
         return await answer;
     }
 
+    /// <summary>What is counted of each move, and of how many commands it was measured how long they took.</summary>
+    async Task<(Dictionary<string, double> Moves, double Applied)> CountedAsync()
+    {
+        var page = await _worker.ScrapeAsync();
+        var moves = page.Series("pulse_hosted_lifecycle_transitions_total").ToDictionary(series => $"{series.Labels["from_status"]}→{series.Labels["to_status"]}", series => series.Value);
+        // Each is there from the start, and no other ever is.
+        Assert.Equal(
+            ["active→pending_deletion", "active→suspended", "pending_deletion→active", "pending_deletion→purged", "pending_deletion→suspended", "suspended→active", "suspended→pending_deletion"],
+            moves.Keys.Order(StringComparer.Ordinal));
+        return (moves, page.Value("pulse_hosted_lifecycle_seconds_count") ?? 0);
+    }
+
     static Task UntilAnsweredAsync(LifecycleWorker worker, Task<HttpResponseMessage> answer) => Eventually.Until(
         async () =>
         {
             await worker.DrainAsync();
             return answer.IsCompleted;
         },
-        TimeSpan.FromSeconds(20), "it was answered");
+        TimeSpan.FromSeconds(60), "it was answered");
 
     Task<HttpResponseMessage> SendAsync(string method, string path) => SendAsync(method, path, _key);
 

@@ -153,6 +153,43 @@ public sealed class PurgeTests(LifecycleBed bed) : IClassFixture<LifecycleBed>
     }
 
     [Fact]
+    public async Task One_look_serves_all_that_wait_and_adds_no_message_to_those_that_have_their_own()
+    {
+        await using var worker = bed.Worker();
+        var orgs = new[] { await bed.TenantAsync(), await bed.TenantAsync(), await bed.TenantAsync() };
+        foreach (var org in orgs)
+            await bed.AskAsync("soft-delete", org, """{"retention_days":1}""");
+        await worker.DrainAsync();
+        bed.Clock.Advance(TimeSpan.FromDays(1));
+        List<Waiting> certify;
+        while ((certify = [.. (await worker.WaitingAsync()).Where(IsCertify)]).Count < orgs.Length)
+        {
+            foreach (var other in (await worker.WaitingAsync()).Where(message => !IsCertify(message)))
+                await worker.DeliverAsync(other);
+        }
+
+        var purges = certify.Select(message => JsonDocument.Parse(message.Body).RootElement.GetProperty("message").GetProperty("purgeId").GetGuid()).ToList();
+        // Something is left of the second.
+        await bed.Postgres.RunAsync("create table pulse.forgotten_by (who uuid)");
+        await bed.Postgres.RunAsync("insert into pulse.forgotten_by select org_id from pulse.purges where purge_id = $1", purges[1]);
+        await worker.DeliverAsync(certify[0]);
+        Assert.Equal([purges[1]], await LeftAsync());
+        Assert.Equal(0, await bed.Postgres.AskAsync<int>("select attempts from pulse.purges where purge_id = $1", purges[1]));
+        Assert.Equal(2, (await worker.WaitingAsync()).Count(IsCertify));
+
+        // The third was served already, so its message looks for nobody.
+        await bed.Postgres.RunAsync("drop table pulse.forgotten_by");
+        await worker.DeliverAsync(certify[2]);
+        Assert.Equal([purges[1]], await LeftAsync());
+        await worker.DeliverAsync(certify[1]);
+        Assert.Empty(await LeftAsync());
+
+        static bool IsCertify(Waiting message) => message.Exchange.EndsWith(":CertifyPurge", StringComparison.Ordinal);
+
+        Task<Guid[]> LeftAsync() => bed.Postgres.AskAsync<Guid[]>("select array(select purge_id from pulse.purges where purge_id = any($1))", purges.ToArray());
+    }
+
+    [Fact]
     public async Task What_Stripe_tells_after_the_purge_brings_nothing_back_and_is_forgotten()
     {
         await using var worker = bed.Worker();

@@ -1,3 +1,5 @@
+using System.Text.Json;
+using Pulse.Contracts.Lifecycle;
 using Pulse.Worker.Lifecycle;
 
 namespace Pulse.Tests.Lifecycle;
@@ -90,7 +92,11 @@ public sealed class ReaperTests : IAsyncLifetime
         await worker.DeliverAsync(stale);
         await worker.DrainAsync();
         Assert.Equal("pending_deletion", await _bed.StatusAsync(org));
+        // Not even when the later one is due as well: its own timer is what begins it.
         _bed.Clock.Advance(TimeSpan.FromDays(5));
+        await _bed.PublishAsync(new RetentionEnded { OrgId = org, DeletionId = JsonDocument.Parse(stale.Body).RootElement.GetProperty("message").GetProperty("deletionId").GetGuid() });
+        await worker.DeliverAsync((await worker.WaitingAsync())[^1]);
+        Assert.Equal("pending_deletion", await _bed.StatusAsync(org));
         await worker.DrainAsync();
         Assert.Equal("purged", await _bed.StatusAsync(org));
     }

@@ -27,6 +27,8 @@ sealed class Metered : IAsyncDisposable
         Meter = Meters.Create("Pulse.Tests");
     }
 
+    public IServiceProvider Services => _app.Services;
+
     public IMeterFactory Meters => _app.Services.GetRequiredService<IMeterFactory>();
 
     public Meter Meter { get; }

@@ -50,7 +50,7 @@ public sealed class LimitTests(TestPostgres postgres) : IngressTests(postgres)
     }
 
     [Fact]
-    public async Task Restarting_the_process_clears_no_limit()
+    public async Task Scenario_14_restarting_the_process_clears_no_limit()
     {
         var client = Some.Client;
         await Accepted(client, 5);
