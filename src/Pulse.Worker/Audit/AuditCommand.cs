@@ -29,8 +29,9 @@ static class AuditCommand
 
         var files = options.Directory is null ? null : new CheckpointFiles(options.Directory);
         using var key = files?.OpenPublicKey();
-        var verification = await AuditVerification.RunAsync(
-            AuditTable.AllAsync(dataSource, CancellationToken.None), files?.Read() ?? [], key, CancellationToken.None);
+        await using var connection = await dataSource.OpenConnectionAsync();
+        await using var rows = await AuditTable.OpenAsync(connection, CancellationToken.None);
+        var verification = await AuditVerification.RunAsync(new AuditRows(rows), files?.Read() ?? [], key, CancellationToken.None);
         await output.WriteLineAsync(args.Contains("--json") ? JsonSerializer.Serialize(verification, Json) : Describe(verification, options.Directory));
         return verification.Holds ? 0 : 1;
     }
