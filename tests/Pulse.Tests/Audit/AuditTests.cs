@@ -126,6 +126,19 @@ public sealed class AuditTests : IAsyncLifetime
         Assert.Equal(1, await _postgres.AskAsync<long>("select count(*) from pulse.audit_log"));
     }
 
+    // The trigger refuses it as well: who has lost the one must still have the other.
+    [Theory]
+    [InlineData("pulse_worker")]
+    [InlineData("pulse_ingress")]
+    [InlineData("pulse_tenant")]
+    public async Task No_role_has_the_right_to_change_it(string role) =>
+        Assert.Equal("", await _postgres.AskAsync<string>("""
+            select coalesce(string_agg(privilege, ', '), '')
+            from unnest(array['update', 'delete', 'truncate'] || case when $1 = 'pulse_worker' then '{}'::text[] else array['insert'] end) privilege
+            where has_table_privilege($1, 'pulse.audit_log', privilege)
+                or (privilege in ('insert', 'update') and $1 <> 'pulse_worker' and has_any_column_privilege($1, 'pulse.audit_log', privilege))
+            """, role));
+
     [Fact]
     public async Task A_checkpoint_of_another_key_and_one_that_was_changed_are_told_apart_from_a_broken_log()
     {

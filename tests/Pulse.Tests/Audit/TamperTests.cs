@@ -30,10 +30,9 @@ public sealed class TamperTests : IAsyncLifetime
             """, Entries);
         Checkpoint?[] checkpoints = [await CheckpointAsync(10), await CheckpointAsync(25), await CheckpointAsync(Entries)];
 
-        // In one transaction, so that each begins where the last did: nobody's right and no trigger is in the way.
-        await using var connection = await _postgres.Worker.OpenConnectionAsync();
+        await using var connection = await OpenedAsync();
+        // One transaction, so that each begins where the last did.
         await using var transaction = await connection.BeginTransactionAsync();
-        await RunAsync(connection, $"grant all on pulse.audit_log to pulse_worker; alter table pulse.audit_log disable trigger user; {RehashSql}");
         Assert.Empty((await VerifyAsync(connection, checkpoints)).Findings);
 
         var seed = Random.Shared.Next();
@@ -48,6 +47,50 @@ public sealed class TamperTests : IAsyncLifetime
         }
 
         Assert.Empty((await VerifyAsync(connection, checkpoints)).Findings);
+    }
+
+    /// <summary>Behind the last checkpoint nothing but the chain itself tells.</summary>
+    [Theory]
+    [InlineData("update pulse.audit_log set actor = 'x' where seq = 2", "2 altered")]
+    [InlineData("update pulse.audit_log set actor = 'x' where seq = 2; select pg_temp.rehash(2, 2)", "3 unlinked")]
+    [InlineData("delete from pulse.audit_log where seq = 2", "3 gap, 3 unlinked")]
+    [InlineData("delete from pulse.audit_log where seq = 2; select pg_temp.rehash(3, 3)", "3 gap")]
+    [InlineData("update pulse.audit_log set previous_hash = hash where seq = 2", "2 unlinked, 2 altered")]
+    [InlineData("update pulse.audit_log set hash = previous_hash where seq = 3", "3 altered")]
+    public async Task It_is_told_what_was_done_and_where(string sql, string findings)
+    {
+        await _postgres.RunAsync("select pulse.append_audit(now(), 'key:a', 'action-' || i, null, null, null, null) from generate_series(1, 3) i");
+        await using var connection = await OpenedAsync();
+
+        await RunAsync(connection, sql);
+
+        Assert.Equal(findings, string.Join(", ", (await VerifyAsync(connection, [])).Findings.Select(finding => $"{finding.Seq} {finding.What}")));
+    }
+
+    /// <summary>The chain is whole in each of these.</summary>
+    [Theory]
+    [InlineData("delete from pulse.audit_log where seq = 3", "3 cut_off")]
+    [InlineData("delete from pulse.audit_log", "2 cut_off, 3 cut_off")]
+    [InlineData("update pulse.audit_log set cause = 'x' where seq = 2; select pg_temp.rehash(2, 3)", "2 rewritten, 3 rewritten")]
+    [InlineData("update pulse.audit_log set cause = 'x' where seq = 3; select pg_temp.rehash(3, 3)", "3 rewritten")]
+    public async Task What_the_chain_does_not_tell_a_checkpoint_tells(string sql, string findings)
+    {
+        await _postgres.RunAsync("select pulse.append_audit(now(), 'key:a', 'action-' || i, null, null, null, null) from generate_series(1, 3) i");
+        Checkpoint?[] checkpoints = [await CheckpointAsync(2), await CheckpointAsync(3)];
+        await using var connection = await OpenedAsync();
+
+        await RunAsync(connection, sql);
+
+        Assert.Equal(findings, string.Join(", ", (await VerifyAsync(connection, checkpoints)).Findings.Select(finding => $"{finding.Seq} {finding.What}")));
+        Assert.Empty((await VerifyAsync(connection, [])).Findings);
+    }
+
+    // Nobody's right and no trigger is in the way.
+    async Task<NpgsqlConnection> OpenedAsync()
+    {
+        var connection = await _postgres.Worker.OpenConnectionAsync();
+        await RunAsync(connection, $"grant all on pulse.audit_log to pulse_worker; alter table pulse.audit_log disable trigger user; {RehashSql}");
+        return connection;
     }
 
     // What somebody does who knows how hashes are made: every later one anew.
