@@ -25,6 +25,8 @@ static class AuditCommand
         var worker = WorkerOptions.Read(settings);
         var options = AuditOptions.Read(settings);
         settings.ThrowIfInvalid();
+        // Hundreds of megabytes come: at the usual 8 kB for each call of the system, the calls cost more than the hashes.
+        worker.Postgres.ReadBufferSize = 64 * 1024;
         await using var dataSource = NpgsqlDataSource.Create(worker.Postgres);
 
         var files = options.Directory is null ? null : new CheckpointFiles(options.Directory);

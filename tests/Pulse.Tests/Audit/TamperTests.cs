@@ -51,7 +51,15 @@ public sealed class TamperTests : IAsyncLifetime
 
     /// <summary>Behind the last checkpoint nothing but the chain itself tells.</summary>
     [Theory]
+    [InlineData("update pulse.audit_log set seq = 9 where seq = 3", "9 gap, 9 altered")]
+    [InlineData("update pulse.audit_log set at = at + interval '1 microsecond' where seq = 2", "2 altered")]
     [InlineData("update pulse.audit_log set actor = 'x' where seq = 2", "2 altered")]
+    [InlineData("update pulse.audit_log set action = 'x' where seq = 2", "2 altered")]
+    [InlineData("update pulse.audit_log set org_id = gen_random_uuid() where seq = 2", "2 altered")]
+    [InlineData("update pulse.audit_log set before = 'null' where seq = 2", "2 altered")]
+    [InlineData("update pulse.audit_log set after = 'null' where seq = 2", "2 altered")]
+    [InlineData("update pulse.audit_log set cause = '' where seq = 2", "2 altered")]
+    [InlineData("update pulse.audit_log set actor = actor || left(action, 1), action = substr(action, 2) where seq = 2", "2 altered")]
     [InlineData("update pulse.audit_log set actor = 'x' where seq = 2; select pg_temp.rehash(2, 2)", "3 unlinked")]
     [InlineData("delete from pulse.audit_log where seq = 2", "3 gap, 3 unlinked")]
     [InlineData("delete from pulse.audit_log where seq = 2; select pg_temp.rehash(3, 3)", "3 gap")]

@@ -32,7 +32,7 @@ public sealed class RandomRequestTests(TestPostgres postgres, ITestOutputHelper 
         var described = document.GetProperty("paths").EnumerateObject()
             .SelectMany(path => path.Value.EnumerateObject().Select(method => (Method: method.Name.ToUpper(CultureInfo.InvariantCulture), Template: path.Name))).ToList();
         var mapped = Mapped(ingress).ToList();
-        Assert.Empty(described.Except(mapped).Where(route => route.Template != "/authz"));
+        Assert.DoesNotContain(described.Except(mapped), route => route.Template != "/authz");
         var routes = described.Union(mapped).ToList();
 
         string[] keys = [await Postgres.KeyAsync([.. Scopes.All]), await Postgres.KeyAsync(Scopes.OrgsRead), AuthzKey];
