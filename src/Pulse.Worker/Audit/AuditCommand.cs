@@ -25,12 +25,15 @@ static class AuditCommand
         var worker = WorkerOptions.Read(settings);
         var options = AuditOptions.Read(settings);
         settings.ThrowIfInvalid();
+        // Hundreds of megabytes come: at the usual 8 kB for each call of the system, the calls cost more than the hashes.
+        worker.Postgres.ReadBufferSize = 64 * 1024;
         await using var dataSource = NpgsqlDataSource.Create(worker.Postgres);
 
         var files = options.Directory is null ? null : new CheckpointFiles(options.Directory);
         using var key = files?.OpenPublicKey();
-        var verification = await AuditVerification.RunAsync(
-            AuditTable.AllAsync(dataSource, CancellationToken.None), files?.Read() ?? [], key, CancellationToken.None);
+        await using var connection = await dataSource.OpenConnectionAsync();
+        await using var rows = await AuditTable.OpenAsync(connection, CancellationToken.None);
+        var verification = await AuditVerification.RunAsync(new AuditRows(rows), files?.Read() ?? [], key, CancellationToken.None);
         await output.WriteLineAsync(args.Contains("--json") ? JsonSerializer.Serialize(verification, Json) : Describe(verification, options.Directory));
         return verification.Holds ? 0 : 1;
     }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Security.Cryptography;
 
 namespace Pulse.Worker.Audit;
@@ -19,31 +18,36 @@ sealed record AuditVerification(long Entries, string Head, int Checkpoints, IRea
 
     public bool Holds => Findings.Count == 0;
 
-    /// <param name="entries">All rows, by seq.</param>
+    /// <param name="rows">All of them, by seq.</param>
     /// <param name="checkpoints">As they were read.</param>
     /// <param name="key">The key that they must be signed with; null when there is none, and no checkpoint to check.</param>
     public static async Task<AuditVerification> RunAsync(
-        IAsyncEnumerable<AuditEntry> entries, IReadOnlyList<Checkpoint?> checkpoints, ECDsa? key, CancellationToken cancellationToken)
+        AuditRows rows, IReadOnlyList<Checkpoint?> checkpoints, ECDsa? key, CancellationToken cancellationToken)
     {
         var findings = new List<AuditFinding>();
         var due = Trusted(checkpoints, key, findings);
-        var buffer = new ArrayBufferWriter<byte>(1024);
+        var hash = new byte[SHA256.HashSizeInBytes];
+        var head = AuditRows.BeforeTheFirst.ToArray();
         var count = 0L;
         var expected = 1L;
-        var head = AuditEntry.BeforeTheFirst;
-        await foreach (var entry in entries.WithCancellation(cancellationToken))
+        while (await rows.NextAsync(cancellationToken))
         {
             count++;
-            if (entry.Seq != expected)
-                Found(entry.Seq, "gap", $"after {expected - 1} comes {entry.Seq}");
-            if (!entry.PreviousHash.AsSpan().SequenceEqual(head))
-                Found(entry.Seq, "unlinked", "it does not name the hash of the row before it");
-            if (!entry.ComputeHash(buffer).AsSpan().SequenceEqual(entry.Hash))
-                Found(entry.Seq, "altered", "its content is not what its hash says");
-            expected = entry.Seq + 1;
-            head = entry.Hash;
-            if (due.Remove(entry.Seq, out var signed) && signed.Head != Convert.ToHexStringLower(head))
-                Found(entry.Seq, "rewritten", $"the checkpoint of {signed.At:u} has another hash");
+            var seq = rows.Seq;
+            if (seq != expected)
+                Found(seq, "gap", $"after {expected - 1} comes {seq}");
+            if (!rows.PreviousHash.SequenceEqual(head))
+                Found(seq, "unlinked", "it does not name the hash of the row before it");
+            rows.ComputeHash(hash);
+            if (!rows.Hash.SequenceEqual(hash))
+                Found(seq, "altered", "its content is not what its hash says");
+            expected = seq + 1;
+            // As it was written, not as it must be: what comes after a row that was altered is not altered.
+            if (rows.Hash.Length != head.Length)
+                head = new byte[rows.Hash.Length];
+            rows.Hash.CopyTo(head);
+            if (due.Remove(seq, out var signed) && signed.Head != Convert.ToHexStringLower(head))
+                Found(seq, "rewritten", $"the checkpoint of {signed.At:u} has another hash");
         }
 
         foreach (var missing in due.Values.OrderBy(checkpoint => checkpoint.Count))

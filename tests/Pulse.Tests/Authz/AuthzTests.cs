@@ -52,6 +52,29 @@ public sealed class AuthzTests(TestPostgres postgres) : AuthzBed(postgres)
         await Denies(await AskAsync(paying, "\u00ff\u0001"), 403, "capability_missing");
     }
 
+    // As a server sees two lines: a client of .NET makes one of them.
+    [Theory]
+    [InlineData("X-Pulse-Capability", "export", 403, "capability_missing")]
+    [InlineData("X-Pulse-Capability", "", 403, "capability_missing")]
+    [InlineData("X-Pulse-Org-Id", null, 401, "org_unknown")]
+    [InlineData("X-Pulse-Authz-Key", Key, 403, "proxy_unknown")]
+    public async Task A_header_that_came_twice_lets_nobody_in(string header, string? second, int status, string reason)
+    {
+        var org = (await SubscriberAsync("export")).ToString();
+        var context = new DefaultHttpContext { RequestServices = Proxied.Services };
+        context.Request.Headers["X-Pulse-Authz-Key"] = Key;
+        context.Request.Headers["X-Pulse-Org-Id"] = org;
+        context.Request.Headers["X-Pulse-Capability"] = "export";
+        var gate = Proxied.Services.GetRequiredService<AuthzGate>();
+        await gate.AnswerAsync(context);
+        Assert.Equal(204, context.Response.StatusCode);
+
+        context.Request.Headers[header] = new[] { context.Request.Headers[header].ToString(), second ?? org };
+        await gate.AnswerAsync(context);
+
+        Assert.Equal((status, reason), (context.Response.StatusCode, context.Response.Headers["X-Pulse-Reason"].ToString()));
+    }
+
     [Fact]
     public async Task No_organization_and_one_that_is_none_are_401()
     {

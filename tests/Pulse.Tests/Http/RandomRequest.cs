@@ -7,6 +7,9 @@ namespace Pulse.Tests.Http;
 /// <summary>A request as bytes, on a connection of its own: an HTTP client would put right what is to be wrong.</summary>
 sealed record RandomRequest(string Method, string Target, IReadOnlyList<(string Name, string Value)> Headers, byte[] Body)
 {
+    /// <summary>What it is an attempt at.</summary>
+    public (string Method, string Template) Route { get; init; }
+
     /// <summary>The server is told of more than it gets.</summary>
     public bool BreaksOff { get; init; }
 
