@@ -1,4 +1,5 @@
 using Pulse.Contracts.DeadLetters;
+using Pulse.EndToEnd.Messaging;
 using Pulse.Messaging;
 using Pulse.Testing;
 
@@ -56,6 +57,8 @@ public sealed class ReplayTests : IAsyncLifetime
         Assert.Equal("cancelled 8, failed_again 2", await _bed.ItemsAsync(plan.ReplayId));
         Assert.Equal(22L, await _bed.Postgres.AskAsync<long>("select 10 + sum(occurrences)::bigint from pulse.dead_letters"));
         Assert.Equal(0L, await _bed.EffectsAsync());
+
+        Assert.Equal("replay_planned by key:test, replay_started by key:test, replay_stopped by replay", await _bed.AuditAsync());
 
         // They are free again.
         Assert.Equal(10, (await _bed.PlanAllAsync()).Letters);
@@ -126,6 +129,8 @@ public sealed class ReplayTests : IAsyncLifetime
         await _bed.ResumeAsync(plan.ReplayId);
         await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Completed);
         await _bed.OnceAsync(chores);
+        Assert.Equal(
+            "replay_planned by key:test, replay_started by key:test, replay_paused by key:test, replay_resumed by key:test, replay_completed by replay", await _bed.AuditAsync());
     }
 
     [Fact]
@@ -183,6 +188,50 @@ public sealed class ReplayTests : IAsyncLifetime
         await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Completed);
         Assert.Equal(1L, await _bed.EffectsAsync());
         Assert.Equal(2, chores.Length);
+    }
+
+    [Fact]
+    public async Task What_is_resolved_is_neither_planned_nor_sent_again()
+    {
+        await _bed.StartAsync();
+        await _bed.BreakAsync(2);
+        _bed.Mend();
+        var plan = await _bed.PlanAllAsync();
+        var stale = await _bed.PlanAllAsync();
+        await _bed.StartReplayAsync(plan.ReplayId, new StartRequest { RatePerSecond = 0.01, Canary = 0, StopOnFailureRatio = 1 });
+        await _bed.StatusesAsync("parked 1, resolved 1");
+        await _bed.PauseAsync(plan.ReplayId);
+        // The other one comes to its end by itself meanwhile, as after a redelivery that was late.
+        await _bed.RunAsync("update pulse.dead_letters set status = 'resolved'");
+        await _bed.RunAsync("update pulse.replays set rate_per_second = 0");
+        await _bed.ResumeAsync(plan.ReplayId);
+        await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Completed);
+
+        Assert.Equal("resolved 2", await _bed.ItemsAsync(plan.ReplayId));
+        Assert.Equal("nothing_to_replay", (await _bed.StartReplayAsync(stale.ReplayId, AtOnce)).Code);
+        var ids = await _bed.Postgres.AskAsync<Guid[]>("select array_agg(dead_letter_id) from pulse.dead_letters");
+        Assert.Equal("nothing_to_replay", (await _bed.PlanAsync(new PlanRequest { Ids = ids })).Code);
+        Assert.Equal("nothing_to_replay", (await _bed.PlanAsync(new PlanRequest { Filter = new DeadLetterFilter { Status = [DeadLetterStatus.Resolved] } })).Code);
+        Assert.Equal((1L, 1L), (await _bed.EffectsAsync(), await _bed.Postgres.AskAsync<long>("select sum(attempts)::bigint from pulse.dead_letters")));
+    }
+
+    [Theory]
+    [InlineData("chores: before commit", false)]
+    [InlineData("chores: after commit", true)]
+    public async Task A_letter_is_resolved_exactly_when_its_effect_is_there(string point, bool there)
+    {
+        var stop = new StopAt(point);
+        await _bed.StartAsync(stop.PassAsync);
+        await _bed.BreakAsync(1);
+        _bed.Mend();
+        var plan = await _bed.PlanAllAsync();
+        await _bed.StartReplayAsync(plan.ReplayId, AtOnce);
+        await stop.ReachedAsync();
+
+        Assert.Equal((there ? 1L : 0L, there), (await _bed.EffectsAsync(), await _bed.LettersAsync(DeadLetterStatus.Resolved) == 1));
+        Assert.Equal(there, await _bed.ItemsAsync(plan.ReplayId) == "resolved 1");
+        stop.LetGo();
+        await _bed.StatusesAsync("resolved 1");
     }
 
     [Fact]
