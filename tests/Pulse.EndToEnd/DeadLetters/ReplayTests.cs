@@ -235,6 +235,31 @@ public sealed class ReplayTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_letter_goes_to_the_queue_that_failed_and_nowhere_else_under_its_own_id_without_what_the_failure_added()
+    {
+        StopAt? armed = null;
+        await _bed.StartAsync(point => armed?.PassAsync(point) ?? Task.CompletedTask);
+        await _bed.BreakAsync(30);
+        _bed.Mend();
+        var plan = await _bed.PlanAllAsync();
+        await _bed.StartReplayAsync(plan.ReplayId, new StartRequest { RatePerSecond = 1, Canary = 0, StopOnFailureRatio = 1 });
+        // What it has in its hands from now on is the replay's: nobody else sends anything.
+        var stop = armed = new StopAt("relay: before publish");
+        await stop.ReachedAsync();
+
+        Assert.Equal(
+            $"exchange '', queue chores, its own id and body, attempt 1 of {plan.ReplayId}; left out: t, and were there: t",
+            await _bed.Postgres.AskAsync<string>("""
+                select format('exchange ''%s'', queue %s, %s, attempt %s of %s; left out: %s, and were there: %s', o.exchange, o.routing_key,
+                    case when o.body = d.body then 'its own id and body' end, o.headers ->> 'Pulse-Replay-Attempt', o.headers ->> 'Pulse-Replay-Id',
+                    not exists (select from jsonb_object_keys(o.headers) k where k like 'MT-Fault-%' or k like 'MT-Host-%' or k like 'x-%' or k = 'MT-Reason'),
+                    d.headers ?& array['MT-Fault-Message', 'MT-Fault-StackTrace', 'MT-Reason'])
+                from messaging.outbox o join pulse.dead_letters d on d.message_id = o.message_id limit 1
+                """));
+        stop.LetGo();
+    }
+
+    [Fact]
     public async Task A_consumer_that_is_committed_with_others_marks_its_letters_too()
     {
         await _bed.StartAsync(deferring: true);
