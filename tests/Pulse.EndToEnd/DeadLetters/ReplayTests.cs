@@ -142,12 +142,15 @@ public sealed class ReplayTests : IAsyncLifetime
         var plan = await _bed.PlanAllAsync();
         await _bed.StartReplayAsync(plan.ReplayId, new StartRequest { RatePerSecond = 2, Canary = 0, StopOnFailureRatio = 1 });
         await Eventually.Until(async () => await _bed.EffectsAsync() >= 1, TimeSpan.FromSeconds(30), "the first is through");
-        await _bed.CancelAsync(plan.ReplayId);
+        Assert.Equal(ReplayStatus.Cancelled, (await _bed.CancelAsync(plan.ReplayId)).As<ReplayState>().Status);
+        await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Cancelled);
 
         await Eventually.Until(
             async () => await _bed.Postgres.AskAsync<long>("select count(*) from pulse.replay_items where active") == 0, TimeSpan.FromSeconds(30), "nothing is under way");
         var through = await _bed.EffectsAsync();
         await _bed.StatusesAsync($"parked {20 - through}, resolved {through}");
+        Assert.Equal($"cancelled {20 - through}, resolved {through}", await _bed.ItemsAsync(plan.ReplayId));
+        await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Cancelled);
         Assert.Equal("replay_ended", (await _bed.CancelAsync(plan.ReplayId)).Code);
         Assert.Equal("replay_not_paused", (await _bed.ResumeAsync(plan.ReplayId)).Code);
         Assert.Equal("replay_not_planned", (await _bed.StartReplayAsync(plan.ReplayId, AtOnce)).Code);
