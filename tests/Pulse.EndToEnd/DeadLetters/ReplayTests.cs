@@ -142,6 +142,12 @@ public sealed class ReplayTests : IAsyncLifetime
         var plan = await _bed.PlanAllAsync();
         await _bed.StartReplayAsync(plan.ReplayId, new StartRequest { RatePerSecond = 2, Canary = 0, StopOnFailureRatio = 1 });
         await Eventually.Until(async () => await _bed.EffectsAsync() >= 1, TimeSpan.FromSeconds(30), "the first is through");
+        // Not a second's letters at once: each waits for its own time.
+        Assert.True(await _bed.Postgres.AskAsync<bool>("""
+            select coalesce(bool_and(o.relay_at = i.due_at), true) and (select min(gap) >= interval '0.5 s' from (
+                select due_at - lag(due_at) over (order by position) as gap from pulse.replay_items where due_at is not null) as gaps)
+            from messaging.outbox o join pulse.replay_items i on i.outbox_id = o.id
+            """));
         Assert.Equal(ReplayStatus.Cancelled, (await _bed.CancelAsync(plan.ReplayId)).As<ReplayState>().Status);
         await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Cancelled);
 
@@ -154,6 +160,23 @@ public sealed class ReplayTests : IAsyncLifetime
         Assert.Equal("replay_ended", (await _bed.CancelAsync(plan.ReplayId)).Code);
         Assert.Equal("replay_not_paused", (await _bed.ResumeAsync(plan.ReplayId)).Code);
         Assert.Equal("replay_not_planned", (await _bed.StartReplayAsync(plan.ReplayId, AtOnce)).Code);
+    }
+
+    [Fact]
+    public async Task A_replay_that_is_cancelled_in_its_pause_frees_its_letters()
+    {
+        await _bed.StartAsync();
+        await _bed.BreakAsync(5);
+        _bed.Mend();
+        var plan = await _bed.PlanAllAsync();
+        await _bed.StartReplayAsync(plan.ReplayId, new StartRequest { RatePerSecond = 0.01, Canary = 0, StopOnFailureRatio = 1 });
+        await _bed.StatusesAsync("parked 4, resolved 1");
+        await _bed.PauseAsync(plan.ReplayId);
+        await _bed.CancelAsync(plan.ReplayId);
+
+        // Nothing was on its way any more, so nobody but the command itself would do it.
+        Assert.Equal("cancelled 4, resolved 1", await _bed.ItemsAsync(plan.ReplayId));
+        Assert.Equal(4, (await _bed.PlanAllAsync()).Letters);
     }
 
     [Fact]
