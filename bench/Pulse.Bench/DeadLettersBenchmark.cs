@@ -12,7 +12,6 @@ namespace Pulse.Bench;
 static class DeadLettersBenchmark
 {
     const int Few = 10_000;
-    const int Many = 1_000_000;
     const int Groups = 100;
     const int Looks = 300;
     const string Queue = "lifecycle-metrics";
@@ -22,14 +21,15 @@ static class DeadLettersBenchmark
         await bench.Servers.StartProcessesAsync();
         await using var dataSource = bench.Servers.OpenPulse();
         var few = new Side($"{Few:#,0} dead letters in {Groups} groups; worker, RabbitMQ, Postgres");
-        var many = new Side($"looking at {Many:#,0} of them");
+        var most = bench.Options.Organizations;
+        var many = new Side($"looking at {most:#,0} of them");
 
         await bench.AlternateAsync(
             () => RoundAsync(bench, dataSource, 2_000),
             (few, async () => await RoundAsync(bench, dataSource, Few)));
 
-        bench.Say($"adding dead letters up to {Many}");
-        await SeedAsync(bench, dataSource, Few, Many);
+        bench.Say($"adding dead letters up to {most}");
+        await SeedAsync(bench, dataSource, Few, most);
         for (var run = 1; run <= bench.Options.Runs; run++)
         {
             bench.Say($"run {run} of {bench.Options.Runs}: {many.What}");

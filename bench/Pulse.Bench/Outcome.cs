@@ -96,7 +96,7 @@ sealed record BenchOptions
     /// <summary>Of each side.</summary>
     public int Runs { get; init; } = 3;
 
-    /// <summary>The large number of <c>growth</c>.</summary>
+    /// <summary>The large number of <c>growth</c>, and of letters in <c>deadletters</c>.</summary>
     public int Organizations { get; init; } = 1_000_000;
 
     public bool Json { get; init; }

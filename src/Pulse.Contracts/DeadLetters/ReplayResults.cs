@@ -160,13 +160,9 @@ public sealed record PreviewOutcome
     [JsonPropertyName("why"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Why { get; init; }
 
-    /// <summary>The exception's type, of one that would fail.</summary>
+    /// <summary>The exception's type, of one that would fail. What it said may quote the payload, and a result is not masked.</summary>
     [JsonPropertyName("exception_type"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? ExceptionType { get; init; }
-
-    /// <summary>Null: it may quote the payload, and a result is not masked. The letter has it.</summary>
-    [JsonPropertyName("exception_message"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
-    public string? ExceptionMessage { get; init; }
 
     /// <summary>Rows by table, such as <c>{"pulse.organizations":1}</c>.</summary>
     [JsonPropertyName("inserted"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]

@@ -27,8 +27,7 @@ static class DeadLetterTable
     {
         await using var command = dataSource.CreateCommand(ListSql);
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = JsonSerializer.Serialize(filter, DeadLetterJson.Default.DeadLetterFilter), NpgsqlDbType = NpgsqlDbType.Jsonb });
-        command.Parameters.Add(new NpgsqlParameter { Value = (object?)after?.FailedAt ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.TimestampTz });
-        command.Parameters.Add(new NpgsqlParameter { Value = (object?)after?.Id ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid });
+        command.Parameters.AddRange(LetterPlace.Parameters(after));
         command.Parameters.Add(Value(limit + 1));
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         var letters = new List<DeadLetterItem>();

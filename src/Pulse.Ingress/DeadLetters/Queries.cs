@@ -1,4 +1,6 @@
 using System.Globalization;
+using Npgsql;
+using NpgsqlTypes;
 using Pulse.Contracts.DeadLetters;
 using Pulse.Ingress.Http;
 
@@ -21,9 +23,16 @@ sealed record EditBody
 }
 
 /// <summary>A place among letters, by their last failure, or among replays.</summary>
-sealed record LetterPlace(DateTime FailedAt, Guid Id)
+sealed record LetterPlace(DateTime At, Guid Id)
 {
-    public string ToCursor(string list) => Cursor.Write(list, FailedAt.Ticks.ToString(CultureInfo.InvariantCulture), Id.ToString("N"));
+    /// <summary>What a page's statement takes as $n and $n + 1: both null for the first page.</summary>
+    public static NpgsqlParameter[] Parameters(LetterPlace? after) =>
+    [
+        new() { Value = (object?)after?.At ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.TimestampTz },
+        new() { Value = (object?)after?.Id ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid },
+    ];
+
+    public string ToCursor(string list) => Cursor.Write(list, At.Ticks.ToString(CultureInfo.InvariantCulture), Id.ToString("N"));
 
     /// <summary>Null for a cursor of another list, or of none.</summary>
     public static LetterPlace? Read(string list, string cursor) =>

@@ -22,7 +22,6 @@ static class ReplayMasking
         Outcomes = [.. preview.Outcomes.Select(outcome => outcome with
         {
             ExceptionType = Masking.TypeName(outcome.ExceptionType),
-            ExceptionMessage = Masking.Text(outcome.ExceptionMessage),
             Published = outcome.Published?.GroupBy(type => Masking.TypeName(type.Key)!).ToDictionary(types => types.Key, types => types.Sum(type => type.Value)),
         })],
     };

@@ -44,7 +44,7 @@ static class ReplayPlanParts
     }
 
     static Html Detail(PreviewOutcome outcome) => outcome.ExceptionType is not null
-        ? Html.Of($"""{DeadLetterPages.Short(outcome.ExceptionType)} <span class="muted">{outcome.ExceptionMessage}</span>""")
+        ? Html.Of($"{DeadLetterPages.Short(outcome.ExceptionType)}")
         : outcome.Why is { } why
             ? Html.Of($"{Because(why)}")
             : Html.Of($"{string.Join("; ", Effects(outcome))}");

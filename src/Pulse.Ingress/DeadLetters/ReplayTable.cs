@@ -23,8 +23,7 @@ static class ReplayTable
     public static async Task<IReadOnlyList<Replay>> ListAsync(NpgsqlDataSource dataSource, ReplayQuery query, CancellationToken cancellationToken)
     {
         await using var command = dataSource.CreateCommand(ListSql);
-        command.Parameters.Add(new NpgsqlParameter { Value = (object?)query.After?.FailedAt ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.TimestampTz });
-        command.Parameters.Add(new NpgsqlParameter { Value = (object?)query.After?.Id ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid });
+        command.Parameters.AddRange(LetterPlace.Parameters(query.After));
         command.Parameters.Add(new NpgsqlParameter<string?> { TypedValue = query.Status, NpgsqlDbType = NpgsqlDbType.Text });
         command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = query.Limit + 1 });
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);

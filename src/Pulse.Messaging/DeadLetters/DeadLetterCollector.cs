@@ -19,8 +19,8 @@ sealed partial class DeadLetterCollector(
     BusReady busReady, EndpointNames endpoints, StoreDeadLetters store, MessagingOptions options, ILogger<DeadLetterCollector> log)
     : BackgroundService
 {
-    /// <summary>Letters of one queue that the broker hands over ahead.</summary>
-    const ushort Prefetch = 256;
+    /// <summary>Letters of one queue that the broker hands over ahead: while one batch is stored, the next one comes.</summary>
+    const ushort Prefetch = 2 * Batch;
 
     const int Batch = 256;
 

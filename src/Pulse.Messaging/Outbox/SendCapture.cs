@@ -19,7 +19,8 @@ static class SendCapture
 
         return new OutboxMessage
         {
-            // Not the message id: a redelivered message keeps its own, and can wait here twice.
+            // Not the message id: that may be the sender's own choice, such as a saga's, and so the same twice. (A message that MassTransit
+            // redelivers gets a new one; the first is in MT-OriginalMessageId, and the inbox goes by that.)
             Id = Guid.CreateVersion7(new DateTimeOffset(now)),
             MessageId = messageId,
             // MassTransit addresses a direct reply with a name that stands for the default exchange.

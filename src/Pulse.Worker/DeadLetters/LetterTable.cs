@@ -6,45 +6,59 @@ namespace Pulse.Worker.DeadLetters;
 /// <summary>Statements on letters as they are collected, and as their consumer is done with them.</summary>
 static class LetterTable
 {
-    // In the order of the key, so that two collectors with letters in common wait for one another in one direction only.
-    const string InsertSql = """
-        insert into pulse.dead_letters
-            (dead_letter_id, queue, message_id, reason, is_envelope, message_type, exception_type, exception_message, stack, fingerprint, org_id, ids,
-             content_type, headers, body, body_cut, body_bytes, first_failed_at, last_failed_at, occurrences, changed_at, collected_at)
-        select dead_letter_id, queue, message_id, reason, is_envelope, message_type, exception_type, exception_message, stack, fingerprint, org_id, ids::uuid[],
-             content_type, headers, body, body_bytes > octet_length(body), body_bytes, failed_at, failed_at, 0, $20, $20
-        from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::uuid[],
-                    $12::text[], $13::text[], $14::jsonb[], $15::bytea[], $16::integer[], $17::timestamptz[], $18::text[], $19::uuid[])
-            as given (dead_letter_id, queue, message_id, reason, is_envelope, message_type, exception_type, exception_message, stack, fingerprint, org_id,
-                      ids, content_type, headers, body, body_bytes, failed_at, failure, replay_id)
-        order by queue, message_id
-        on conflict (queue, message_id) do nothing
-        """;
-
-    // A failure that is noted already is a delivery of the same one. Of a letter that its consumer is done with meanwhile (it was redelivered
-    // and succeeded, after it had been moved here) the inbox says so, and nothing is left to do.
-    const string NoteSql = """
-        with given as (
-            select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::uuid[],
+    const string Given = """
+        unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::uuid[],
                     $12::text[], $13::text[], $14::jsonb[], $15::bytea[], $16::integer[], $17::timestamptz[], $18::text[], $19::uuid[], $21::text[])
             as given (new_id, queue, message_id, reason, is_envelope, message_type, exception_type, exception_message, stack, fingerprint, org_id,
-                      ids, content_type, headers, body, body_bytes, failed_at, failure, replay_id, host)),
-        noted as (
+                      ids, content_type, headers, body, body_bytes, failed_at, failure, replay_id, host)
+        """;
+
+    // What is new, which nearly all are, is written once, as it will be: a later change would write the row and all its indexes anew. In the order of
+    // the key, so that two collectors with letters in common wait for one another in one direction only.
+    const string InsertSql = $"""
+        with added as (
+            insert into pulse.dead_letters
+                (dead_letter_id, queue, message_id, reason, is_envelope, message_type, exception_type, exception_message, stack, fingerprint, org_id, ids,
+                 content_type, headers, body, body_cut, body_bytes, first_failed_at, last_failed_at, occurrences, failed_replays, status, changed_at, collected_at)
+            select new_id, queue, message_id, reason, is_envelope, message_type, exception_type, exception_message, stack, fingerprint, org_id, ids::uuid[],
+                 content_type, headers, body, body_bytes > octet_length(body), body_bytes, failed_at, failed_at, 1, case when replay_id is null then 0 else 1 end,
+                 case
+                     when exists (select from messaging.inbox i where i.message_id = given.message_id and i.consumer_id = given.queue) then 'resolved'
+                     -- Its row was forgotten meanwhile.
+                     when replay_id is not null then 'failed_again'
+                     else 'parked' end,
+                 $20, $20
+            from {Given}
+            order by queue, message_id
+            on conflict (queue, message_id) do nothing
+            returning dead_letter_id)
+        insert into pulse.dead_letter_occurrences (dead_letter_id, failure, failed_at, exception_type, exception_message, replay_id, host)
+        select new_id, failure, failed_at, exception_type, exception_message, replay_id, host from {Given} join added on added.dead_letter_id = given.new_id
+        """;
+
+    // What was there. A failure that is noted already is a delivery of the same one. Of a letter that its consumer is done with meanwhile (it was
+    // redelivered and succeeded, after it had been moved here) the inbox says so, and nothing is left to do.
+    const string NoteSql = $"""
+        with noted as (
             insert into pulse.dead_letter_occurrences (dead_letter_id, failure, failed_at, exception_type, exception_message, replay_id, host)
-            select d.dead_letter_id, g.failure, g.failed_at, g.exception_type, g.exception_message, g.replay_id, g.host
-            from given g join pulse.dead_letters d using (queue, message_id)
+            select d.dead_letter_id, given.failure, given.failed_at, given.exception_type, given.exception_message, given.replay_id, given.host
+            from {Given} join pulse.dead_letters d using (queue, message_id)
+            where d.dead_letter_id <> given.new_id
             on conflict (dead_letter_id, failure) do nothing
             returning dead_letter_id, failed_at, replay_id),
         news as (
-            select d.dead_letter_id, g.reason, g.exception_type, g.exception_message, g.stack, g.fingerprint, g.headers, n.failed_at, n.replay_id,
+            select d.dead_letter_id, given.reason, given.exception_type, given.exception_message, given.stack, given.fingerprint, given.headers, given.ids::uuid[] as ids,
+                n.failed_at, n.replay_id,
                 exists (select from messaging.inbox i where i.message_id = d.message_id and i.consumer_id = d.queue) as done
-            from noted n join pulse.dead_letters d using (dead_letter_id) join given g on g.queue = d.queue and g.message_id = d.message_id),
+            from noted n join pulse.dead_letters d using (dead_letter_id) join {Given} on given.queue = d.queue and given.message_id = d.message_id),
         changed as (
             update pulse.dead_letters d
             set occurrences = d.occurrences + 1,
                 first_failed_at = least(d.first_failed_at, n.failed_at), last_failed_at = greatest(d.last_failed_at, n.failed_at),
                 reason = n.reason, exception_type = n.exception_type, exception_message = n.exception_message, stack = n.stack, fingerprint = n.fingerprint,
                 headers = n.headers,
+                -- Of every failure: what it is erased by.
+                ids = case when d.ids @> n.ids or cardinality(d.ids) >= 1024 then d.ids else array(select distinct unnest(d.ids || n.ids)) end,
                 failed_replays = d.failed_replays + case when n.replay_id is null then 0 else 1 end,
                 status = case
                     when d.status = 'discarded' then 'discarded'
@@ -56,18 +70,23 @@ static class LetterTable
                     else d.status end,
                 changed_at = $20
             from news n where d.dead_letter_id = n.dead_letter_id
-            returning d.dead_letter_id, d.fingerprint, d.last_failed_at, n.replay_id, n.done),
-        handled as (
-            update pulse.replay_items i
-            set state = case when c.done then 'resolved' else 'failed_again' end, active = false, handled_at = $20
-            from changed c
-            where i.replay_id = c.replay_id and i.dead_letter_id = c.dead_letter_id and i.state not in ('resolved', 'failed_again'))
-        insert into pulse.dead_letter_groups as g (fingerprint, exception_type, message_type, reason, stack, first_failed_at, last_failed_at, sample_id)
-        select distinct on (c.fingerprint) c.fingerprint, f.exception_type, f.message_type, f.reason, f.normal_stack,
-            min(c.last_failed_at) over (partition by c.fingerprint), max(c.last_failed_at) over (partition by c.fingerprint), c.dead_letter_id
+            returning d.dead_letter_id, n.replay_id, n.done)
+        update pulse.replay_items i
+        set state = case when c.done then 'resolved' else 'failed_again' end, active = false, handled_at = $20
         from changed c
-        join unnest($10::text[], $7::text[], $6::text[], $4::text[], $23::text[]) as f (fingerprint, exception_type, message_type, reason, normal_stack) using (fingerprint)
-        order by c.fingerprint, c.last_failed_at desc
+        where i.replay_id = c.replay_id and i.dead_letter_id = c.dead_letter_id and i.state not in ('resolved', 'failed_again')
+        """;
+
+    // In the order of their key, as above.
+    const string GroupsSql = """
+        insert into pulse.dead_letter_groups as g (fingerprint, exception_type, message_type, reason, stack, first_failed_at, last_failed_at, sample_id)
+        select distinct on (fingerprint) fingerprint, given.exception_type, given.message_type, given.reason, given.normal_stack,
+            min(d.last_failed_at) over same, max(d.last_failed_at) over same, d.dead_letter_id
+        from unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+            as given (queue, message_id, fingerprint, exception_type, message_type, reason, normal_stack)
+        join pulse.dead_letters d using (queue, message_id, fingerprint)
+        window same as (partition by fingerprint)
+        order by fingerprint, d.last_failed_at desc
         on conflict (fingerprint) do update
         set first_failed_at = least(g.first_failed_at, excluded.first_failed_at), last_failed_at = greatest(g.last_failed_at, excluded.last_failed_at),
             sample_id = case when excluded.last_failed_at >= g.last_failed_at then excluded.sample_id else g.sample_id end
@@ -79,42 +98,49 @@ static class LetterTable
     {
         // Not begun, the batch is a transaction by itself.
         await using var batch = dataSource.CreateBatch();
-        batch.BatchCommands.Add(new NpgsqlBatchCommand(InsertSql));
-        batch.BatchCommands.Add(new NpgsqlBatchCommand(NoteSql));
-        foreach (var command in batch.BatchCommands)
+        var ids = letters.Select(letter => Guid.CreateVersion7(letter.FailedAt is { } failed && failed < now ? failed : now)).ToArray();
+        var (insert, note, groups) = (new NpgsqlBatchCommand(InsertSql), new NpgsqlBatchCommand(NoteSql), new NpgsqlBatchCommand(GroupsSql));
+        foreach (var command in (ReadOnlySpan<NpgsqlBatchCommand>)[insert, note])
         {
-            Array(letter => Guid.CreateVersion7(letter.FailedAt is { } failed && failed < now ? failed : now), NpgsqlDbType.Uuid);
-            Array(letter => letter.Queue, NpgsqlDbType.Text);
-            Array(letter => letter.MessageId, NpgsqlDbType.Uuid);
-            Array(letter => letter.Reason, NpgsqlDbType.Text);
-            Array(letter => letter.IsEnvelope, NpgsqlDbType.Boolean);
-            Array(letter => letter.MessageType, NpgsqlDbType.Text);
-            Array(letter => letter.ExceptionType, NpgsqlDbType.Text);
-            Array(letter => letter.ExceptionMessage, NpgsqlDbType.Text);
-            Array(letter => letter.Stack, NpgsqlDbType.Text);
-            Array(letter => letter.Fingerprint, NpgsqlDbType.Text);
-            Array(letter => letter.OrgId, NpgsqlDbType.Uuid);
+            command.Parameters.Add(new NpgsqlParameter<Guid[]> { TypedValue = ids });
+            Array(command, letter => letter.Queue, NpgsqlDbType.Text);
+            Array(command, letter => letter.MessageId, NpgsqlDbType.Uuid);
+            Array(command, letter => letter.Reason, NpgsqlDbType.Text);
+            Array(command, letter => letter.IsEnvelope, NpgsqlDbType.Boolean);
+            Array(command, letter => letter.MessageType, NpgsqlDbType.Text);
+            Array(command, letter => letter.ExceptionType, NpgsqlDbType.Text);
+            Array(command, letter => letter.ExceptionMessage, NpgsqlDbType.Text);
+            Array(command, letter => letter.Stack, NpgsqlDbType.Text);
+            Array(command, letter => letter.Fingerprint, NpgsqlDbType.Text);
+            Array(command, letter => letter.OrgId, NpgsqlDbType.Uuid);
             // Postgres has no arrays of arrays of different lengths.
-            Array(letter => "{" + string.Join(',', letter.Ids) + "}", NpgsqlDbType.Text);
-            Array(letter => letter.ContentType, NpgsqlDbType.Text);
-            Array(letter => letter.Headers, NpgsqlDbType.Jsonb);
+            Array(command, letter => "{" + string.Join(',', letter.Ids) + "}", NpgsqlDbType.Text);
+            Array(command, letter => letter.ContentType, NpgsqlDbType.Text);
+            Array(command, letter => letter.Headers, NpgsqlDbType.Jsonb);
             // Once is enough.
-            Array(letter => command == batch.BatchCommands[0] ? letter.Body : [], NpgsqlDbType.Bytea);
-            Array(letter => letter.BodyBytes, NpgsqlDbType.Integer);
-            Array(letter => (letter.FailedAt ?? now).UtcDateTime, NpgsqlDbType.TimestampTz);
-            Array(letter => letter.Failure, NpgsqlDbType.Text);
-            Array(letter => letter.ReplayId, NpgsqlDbType.Uuid);
+            Array(command, letter => command == insert ? letter.Body : [], NpgsqlDbType.Bytea);
+            Array(command, letter => letter.BodyBytes, NpgsqlDbType.Integer);
+            Array(command, letter => (letter.FailedAt ?? now).UtcDateTime, NpgsqlDbType.TimestampTz);
+            Array(command, letter => letter.Failure, NpgsqlDbType.Text);
+            Array(command, letter => letter.ReplayId, NpgsqlDbType.Uuid);
             command.Parameters.Add(new NpgsqlParameter<DateTime> { TypedValue = now.UtcDateTime });
-
-            void Array<T>(Func<Letter, T> value, NpgsqlDbType type) =>
-                command.Parameters.Add(new NpgsqlParameter<T[]> { TypedValue = [.. letters.Select(value)], NpgsqlDbType = NpgsqlDbType.Array | type });
+            Array(command, letter => letter.Host, NpgsqlDbType.Text);
         }
 
-        var note = batch.BatchCommands[1];
-        note.Parameters.Add(new NpgsqlParameter<string?[]> { TypedValue = [.. letters.Select(letter => letter.Host)], NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Text });
         note.Parameters.Add(new NpgsqlParameter<int> { TypedValue = quarantineAfter });
-        note.Parameters.Add(new NpgsqlParameter<string?[]> { TypedValue = [.. letters.Select(letter => letter.NormalStack)], NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Text });
+        Array(groups, letter => letter.Queue, NpgsqlDbType.Text);
+        Array(groups, letter => letter.MessageId, NpgsqlDbType.Uuid);
+        Array(groups, letter => letter.Fingerprint, NpgsqlDbType.Text);
+        Array(groups, letter => letter.ExceptionType, NpgsqlDbType.Text);
+        Array(groups, letter => letter.MessageType, NpgsqlDbType.Text);
+        Array(groups, letter => letter.Reason, NpgsqlDbType.Text);
+        Array(groups, letter => letter.NormalStack, NpgsqlDbType.Text);
+        foreach (var command in (ReadOnlySpan<NpgsqlBatchCommand>)[insert, note, groups])
+            batch.BatchCommands.Add(command);
         await batch.ExecuteNonQueryAsync(cancellationToken);
+
+        void Array<T>(NpgsqlBatchCommand command, Func<Letter, T> value, NpgsqlDbType type) =>
+            command.Parameters.Add(new NpgsqlParameter<T[]> { TypedValue = [.. letters.Select(value)], NpgsqlDbType = NpgsqlDbType.Array | type });
     }
 
     // The letter first and its item second, as everybody who takes both. By its replay: an item that was given up as unanswered is resolved, too.

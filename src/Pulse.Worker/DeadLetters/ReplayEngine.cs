@@ -1,5 +1,6 @@
 using Npgsql;
 using Pulse.Contracts.DeadLetters;
+using Pulse.Messaging;
 using Pulse.Messaging.Outbox;
 
 namespace Pulse.Worker.DeadLetters;
@@ -8,7 +9,8 @@ namespace Pulse.Worker.DeadLetters;
 /// Drives replays on: one transaction for each step of each, decided by <see cref="ReplayRules"/> under the replay's lock. Any number of workers may
 /// do so; one that dies leaves nothing half done.
 /// </summary>
-sealed partial class ReplayEngine(NpgsqlDataSource dataSource, OutboxBell bell, ReplayMeter meter, TimeProvider clock, ILogger<ReplayEngine> log)
+sealed partial class ReplayEngine(
+    NpgsqlDataSource dataSource, OutboxBell bell, ReplayMeter meter, MessagingOptions messaging, TimeProvider clock, ILogger<ReplayEngine> log)
     : BackgroundService
 {
     static readonly TimeSpan Idle = TimeSpan.FromSeconds(1);
@@ -28,13 +30,13 @@ sealed partial class ReplayEngine(NpgsqlDataSource dataSource, OutboxBell bell, 
         while (true)
         {
             var started = clock.GetTimestamp();
-            var (sent, moves) = (false, false);
+            var (sent, moves) = (0, false);
             try
             {
                 foreach (var (replayId, moving) in await ReplayTable.OpenAsync(dataSource, stoppingToken))
                 {
                     moves |= moving;
-                    sent |= await StepAsync(replayId, stoppingToken);
+                    sent += await StepAsync(replayId, stoppingToken);
                 }
             }
             catch (Exception exception) when (exception is NpgsqlException or TimeoutException)
@@ -42,20 +44,21 @@ sealed partial class ReplayEngine(NpgsqlDataSource dataSource, OutboxBell bell, 
                 Failed(log, exception is PostgresException refused ? refused.SqlState : exception.Message);
             }
 
-            // A replay of a hundred thousand letters takes its time to look at: no more than a fifth of a processor's.
-            var pause = sent ? clock.GetElapsedTime(started) * 4 : moves ? Idle / 4 : Idle;
+            // A replay of a hundred thousand letters takes its time to look at: no more than a fifth of a processor's. Half of one where an operator
+            // set no rate, so that there is a batch to send at each look.
+            var pause = sent > 0 ? clock.GetElapsedTime(started) * (sent < ReplayRules.Batch ? 4 : 1) : moves ? Idle / 4 : Idle;
             await _wake.WaitAsync(pause < Busy ? Busy : pause > Idle ? Idle : pause, stoppingToken);
         }
     }
 
     /// <summary>One step of one replay.</summary>
-    /// <returns>Whether it sent something, and so may have more to send.</returns>
-    internal async Task<bool> StepAsync(Guid replayId, CancellationToken cancellationToken)
+    /// <returns>How much it did: the letters that it sent, or one step. There may be more of it.</returns>
+    internal async Task<int> StepAsync(Guid replayId, CancellationToken cancellationToken)
     {
         await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         if (!await ReplayTable.TryLockAsync(connection, replayId, cancellationToken))
-            return false;
+            return 0;
 
         var now = clock.GetUtcNow();
         await ReplayTable.SentAsync(connection, replayId, now, cancellationToken);
@@ -90,7 +93,10 @@ sealed partial class ReplayEngine(NpgsqlDataSource dataSource, OutboxBell bell, 
                 break;
         }
 
+        var what = step is ReplayStep.Send ? "send" : step is ReplayStep.Go ? "go" : step is ReplayStep.End ? "end" : "look";
+        await messaging.ReachedAsync("replay", $"before {what}");
         await transaction.CommitAsync(CancellationToken.None);
+        await messaging.ReachedAsync("replay", $"after {what}");
         if (sent > 0)
             bell.Ring();
         if (step is ReplayStep.End(var ended, var why))
@@ -99,7 +105,7 @@ sealed partial class ReplayEngine(NpgsqlDataSource dataSource, OutboxBell bell, 
             Ended(log, replayId, ended, why ?? "", replay.Resolved, replay.FailedAgain);
         }
 
-        return sent > 0 || step is ReplayStep.Go;
+        return step is ReplayStep.Go ? 1 : sent;
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Replay {ReplayId} is {Status} {Reason}: {Resolved} resolved, {FailedAgain} failed again")]

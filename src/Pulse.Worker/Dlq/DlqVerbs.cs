@@ -85,12 +85,14 @@ sealed class DlqVerbs(DlqOptions options, AdminClient api, TextWriter output, Re
             organization {Cell(letter["org_id"])}
             failed       {Cell(letter["occurrences"])} times, {Time(letter["first_failed_at"])} to {Time(letter["last_failed_at"])} UTC
             replays      {Cell(letter["attempts"])}, of which {Cell(letter["failed_replays"])} failed in a row
+            reason       {Cell(letter["reason"])}
             exception    {Cell(letter["exception_type"], 200)}
                          {Cell(letter["exception_message"], 500)}
+            body         {Cell(detail["body_bytes"])} bytes of {Cell(detail["content_type"])}{((bool?)detail["body_cut"] == true ? ", of which the beginning is kept" : "")}
             headers
             {string.Join('\n', detail["headers"]!.AsObject().Select(header => $"  {header.Key}: {Cell(header.Value, 200)}"))}
             payload
-            {(detail["payload"] is { } payload ? DlqCommand.Json(payload) : "  (no JSON: nothing of it is shown)")}
+            {(detail["payload"] is { } payload ? DlqCommand.Json(payload) : "  (no JSON, or too long: nothing of it is shown)")}
             stack
             {Lines(detail["stack"])}
             """);

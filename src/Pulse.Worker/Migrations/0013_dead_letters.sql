@@ -20,7 +20,7 @@ create table pulse.dead_letters (
     fingerprint       text        not null,
     -- As the body has it, if it has one.
     org_id            uuid        null,
-    -- Every UUID in the body, the headers and the exception's text, up to 64: what a letter is looked up by, and erased by.
+    -- Every UUID in the body, the headers and the exceptions' texts, up to 64 of each failure: what a letter is looked up by, and erased by.
     ids               uuid[]      not null default '{}',
     content_type      text        not null,
     -- Transport headers as they came. Values that are no string, number or boolean are for the eye only, and not replayed.
@@ -55,6 +55,8 @@ create table pulse.dead_letters (
 
 -- Every page is read for one status after the other, newest first, and merged: so each filter is quick with any set of statuses.
 create index dead_letters_status on pulse.dead_letters (status, last_failed_at desc, dead_letter_id desc);
+-- For words that are in many of them.
+create index dead_letters_last on pulse.dead_letters (last_failed_at desc, dead_letter_id desc);
 create index dead_letters_fingerprint on pulse.dead_letters (fingerprint, status, last_failed_at desc, dead_letter_id desc);
 create index dead_letters_queue on pulse.dead_letters (queue, status, last_failed_at desc, dead_letter_id desc);
 create index dead_letters_message_type on pulse.dead_letters (message_type, status, last_failed_at desc, dead_letter_id desc);
@@ -296,14 +298,21 @@ begin
     end if;
     if before_at is not null then conditions := conditions || ' and (d.last_failed_at, d.dead_letter_id) < ($2, $3)'; end if;
 
+    -- Each status has its own order in each index, so pages are merged of one page a status. Words and ids are found all at once instead: their
+    -- index would be read anew for each status. Which words are so frequent that walking through time finds a page sooner, the planner knows.
     return query execute
-        'select page.dead_letter_id, page.last_failed_at from unnest($5) as wanted (status) cross join lateral ('
-        || ' select d.dead_letter_id, d.last_failed_at from pulse.dead_letters d where d.status = wanted.status' || conditions
-        || ' order by d.last_failed_at desc, d.dead_letter_id desc limit $4) as page'
-        || ' order by page.last_failed_at desc, page.dead_letter_id desc limit $4'
+        case when filter ->> 'text' is null and filter ->> 'id' is null then
+            'select page.dead_letter_id, page.last_failed_at from unnest($5) as wanted (status) cross join lateral ('
+            || ' select d.dead_letter_id, d.last_failed_at from pulse.dead_letters d where d.status = wanted.status' || conditions
+            || ' order by d.last_failed_at desc, d.dead_letter_id desc limit $4) as page'
+            || ' order by page.last_failed_at desc, page.dead_letter_id desc limit $4'
+        else
+            'select d.dead_letter_id, d.last_failed_at from pulse.dead_letters d where d.status = any ($5)' || conditions
+            || ' order by d.last_failed_at desc, d.dead_letter_id desc limit $4'
+        end
     using filter, before_at, before_id, most,
         case jsonb_typeof(filter -> 'status')
-            when 'array' then array(select jsonb_array_elements_text(filter -> 'status'))
+            when 'array' then array(select distinct jsonb_array_elements_text(filter -> 'status'))
             when 'string' then array[filter ->> 'status']
             else array['parked', 'queued', 'replayed', 'resolved', 'failed_again', 'quarantined', 'discarded'] end;
 end $$;
@@ -318,8 +327,9 @@ begin
     with gone as (
         delete from pulse.dead_letters d
         where d.org_id = org or d.ids @> array[org]
-            -- As many as are kept: there may be more of them in the body.
-            or (cardinality(d.ids) >= 64 and position(convert_to(org::text, 'UTF8') in d.body) > 0)
+            -- As many as are kept of one failure: there may be more of them.
+            or (cardinality(d.ids) >= 64 and position(org::text in lower(concat_ws(' ', encode(d.body, 'escape'), d.stack, d.headers::text,
+                (select string_agg(o.exception_message, ' ') from pulse.dead_letter_occurrences o where o.dead_letter_id = d.dead_letter_id)))) > 0)
         returning d.dead_letter_id)
     select coalesce(array_agg(dead_letter_id), '{}') into erased from gone;
     delete from pulse.operations o

@@ -183,8 +183,23 @@ public sealed class LetterVerbTests : IAsyncLifetime
         var org = Guid.CreateVersion7();
         await _bed.BreakAsync(2, org: org);
         await _bed.BreakAsync(1, why: $"of {org}");
+        Assert.Equal(3L, await EraseAsync());
+
+        // Behind more ids than are kept.
+        _bed.Faults.Of = _ => new ChoreBrokenException("broken");
+        await _bed.PublishAsync(new Chore { ChoreId = Guid.CreateVersion7(), Note = $"{string.Join(' ', Enumerable.Range(0, 70).Select(_ => Guid.NewGuid()))} {org}" });
+        await Eventually.Until(async () => await _bed.LettersAsync() == 1, TimeSpan.FromSeconds(20), "it was collected");
+        Assert.Equal(1L, await EraseAsync());
+
+        // Named by its second failure only.
+        await _bed.BreakAsync(1);
+        _bed.Faults.Of = _ => new ChoreBrokenException($"now for {org}");
+        var plan = await _bed.PlanAllAsync();
+        await _bed.StartReplayAsync(plan.ReplayId, new StartRequest { RatePerSecond = 0, Canary = 0, StopOnFailureRatio = 1 });
+        await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Completed);
         await _bed.BreakAsync(3);
-        Assert.Equal(3L, await _bed.Postgres.AskAsync<long>("select pulse.erase_dead_letters($1)", org));
+        Assert.Equal(1L, await EraseAsync());
+        Assert.Equal(0L, await _bed.Postgres.AskAsync<long>("select count(*) from pulse.dead_letter_occurrences o where strpos(o::text, $1) > 0", org.ToString()));
         Assert.Equal(0L, await _bed.Postgres.AskAsync<long>("select count(*) from pulse.dead_letters d where strpos(d::text || convert_from(d.body, 'UTF8'), $1) > 0", org.ToString()));
 
         await _bed.RunAsync("update pulse.dead_letters set status = 'resolved', changed_at = now() - interval '8 days' where dead_letter_id = (select min(dead_letter_id::text)::uuid from pulse.dead_letters)");
@@ -195,6 +210,8 @@ public sealed class LetterVerbTests : IAsyncLifetime
         await _bed.RunAsync("update pulse.dead_letter_groups set last_failed_at = now() - interval '31 days'");
         Assert.Equal(2, await retention.PruneAsync(default));
         Assert.Equal(0L, await _bed.Postgres.AskAsync<long>("select count(*) + (select count(*) from pulse.dead_letter_counts_v1) from pulse.dead_letter_groups"));
+
+        Task<long> EraseAsync() => _bed.Postgres.AskAsync<long>("select pulse.erase_dead_letters($1)", org);
     }
 
     async Task<Outcome> EditAsync(Guid id, string message) => await _bed.OutcomeAsync(await _bed.AskAsync(

@@ -58,16 +58,20 @@ public sealed class ReplayKillTests(ITestOutputHelper output) : IAsyncLifetime
 
         var replay = (await CommandAsync(DeadLetterOperations.Plan, new PlanRequest { Filter = new DeadLetterFilter { Queue = "provisioning" } }, id => new PlanReplay { OperationId = id }))!;
         await CommandAsync(
-            DeadLetterOperations.Start, new StartRequest { RatePerSecond = Math.Max(1, Letters / (Kills * 6.0)), Canary = 5, StopOnFailureRatio = 1 },
+            DeadLetterOperations.Start, new StartRequest { RatePerSecond = Letters / (Kills * (Long ? 10.0 : 6)), Canary = 5, StopOnFailureRatio = 1 },
             id => new StartReplay { OperationId = id, ReplayId = replay.ReplayId });
 
-        var killed = new List<string>();
+        var (killed, resolved) = (new List<string>(), 0L);
         for (var kill = 0; kill < Kills; kill++)
         {
             string[] kinds = [Platform.Worker, Platform.Worker, Platform.Broker, Platform.Postgres, Platform.Ingress];
             // Each kind once at least, in any order.
             var kind = kill < 4 ? ((string[])[Platform.Worker, Platform.Broker, Platform.Postgres, Platform.Ingress])[(kill + seed) % 4] : kinds[random.Next(kinds.Length)];
             var name = _platform.Named(kind)[0];
+            // In the middle of it: something has moved since the last one.
+            var before = resolved;
+            await Eventually.Until(
+                async () => (resolved = await ResolvedAsync()) > before || resolved == Letters, TimeSpan.FromSeconds(120), $"the replay goes on after {kill} kills");
             await Task.Delay(random.Next(500, 3000));
             killed.Add($"{name} at {await ResolvedAsync()}");
             await _platform.KillAsync([name]);

@@ -1,4 +1,5 @@
 using Pulse.Contracts.DeadLetters;
+using Pulse.EndToEnd.Messaging;
 using Pulse.Messaging;
 using Pulse.Testing;
 
@@ -56,6 +57,8 @@ public sealed class ReplayTests : IAsyncLifetime
         Assert.Equal("cancelled 8, failed_again 2", await _bed.ItemsAsync(plan.ReplayId));
         Assert.Equal(22L, await _bed.Postgres.AskAsync<long>("select 10 + sum(occurrences)::bigint from pulse.dead_letters"));
         Assert.Equal(0L, await _bed.EffectsAsync());
+
+        Assert.Equal("replay_planned by key:test, replay_started by key:test, replay_stopped by replay", await _bed.AuditAsync());
 
         // They are free again.
         Assert.Equal(10, (await _bed.PlanAllAsync()).Letters);
@@ -126,6 +129,8 @@ public sealed class ReplayTests : IAsyncLifetime
         await _bed.ResumeAsync(plan.ReplayId);
         await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Completed);
         await _bed.OnceAsync(chores);
+        Assert.Equal(
+            "replay_planned by key:test, replay_started by key:test, replay_paused by key:test, replay_resumed by key:test, replay_completed by replay", await _bed.AuditAsync());
     }
 
     [Fact]
@@ -137,15 +142,41 @@ public sealed class ReplayTests : IAsyncLifetime
         var plan = await _bed.PlanAllAsync();
         await _bed.StartReplayAsync(plan.ReplayId, new StartRequest { RatePerSecond = 2, Canary = 0, StopOnFailureRatio = 1 });
         await Eventually.Until(async () => await _bed.EffectsAsync() >= 1, TimeSpan.FromSeconds(30), "the first is through");
-        await _bed.CancelAsync(plan.ReplayId);
+        // Not a second's letters at once: each waits for its own time.
+        Assert.True(await _bed.Postgres.AskAsync<bool>("""
+            select coalesce(bool_and(o.relay_at = i.due_at), true) and (select min(gap) >= interval '0.5 s' from (
+                select due_at - lag(due_at) over (order by position) as gap from pulse.replay_items where due_at is not null) as gaps)
+            from messaging.outbox o join pulse.replay_items i on i.outbox_id = o.id
+            """));
+        Assert.Equal(ReplayStatus.Cancelled, (await _bed.CancelAsync(plan.ReplayId)).As<ReplayState>().Status);
+        await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Cancelled);
 
         await Eventually.Until(
             async () => await _bed.Postgres.AskAsync<long>("select count(*) from pulse.replay_items where active") == 0, TimeSpan.FromSeconds(30), "nothing is under way");
         var through = await _bed.EffectsAsync();
         await _bed.StatusesAsync($"parked {20 - through}, resolved {through}");
+        Assert.Equal($"cancelled {20 - through}, resolved {through}", await _bed.ItemsAsync(plan.ReplayId));
+        await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Cancelled);
         Assert.Equal("replay_ended", (await _bed.CancelAsync(plan.ReplayId)).Code);
         Assert.Equal("replay_not_paused", (await _bed.ResumeAsync(plan.ReplayId)).Code);
         Assert.Equal("replay_not_planned", (await _bed.StartReplayAsync(plan.ReplayId, AtOnce)).Code);
+    }
+
+    [Fact]
+    public async Task A_replay_that_is_cancelled_in_its_pause_frees_its_letters()
+    {
+        await _bed.StartAsync();
+        await _bed.BreakAsync(5);
+        _bed.Mend();
+        var plan = await _bed.PlanAllAsync();
+        await _bed.StartReplayAsync(plan.ReplayId, new StartRequest { RatePerSecond = 0.01, Canary = 0, StopOnFailureRatio = 1 });
+        await _bed.StatusesAsync("parked 4, resolved 1");
+        await _bed.PauseAsync(plan.ReplayId);
+        await _bed.CancelAsync(plan.ReplayId);
+
+        // Nothing was on its way any more, so nobody but the command itself would do it.
+        Assert.Equal("cancelled 4, resolved 1", await _bed.ItemsAsync(plan.ReplayId));
+        Assert.Equal(4, (await _bed.PlanAllAsync()).Letters);
     }
 
     [Fact]
@@ -183,6 +214,75 @@ public sealed class ReplayTests : IAsyncLifetime
         await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Completed);
         Assert.Equal(1L, await _bed.EffectsAsync());
         Assert.Equal(2, chores.Length);
+    }
+
+    [Fact]
+    public async Task What_is_resolved_is_neither_planned_nor_sent_again()
+    {
+        await _bed.StartAsync();
+        await _bed.BreakAsync(2);
+        _bed.Mend();
+        var plan = await _bed.PlanAllAsync();
+        var stale = await _bed.PlanAllAsync();
+        await _bed.StartReplayAsync(plan.ReplayId, new StartRequest { RatePerSecond = 0.01, Canary = 0, StopOnFailureRatio = 1 });
+        await _bed.StatusesAsync("parked 1, resolved 1");
+        await _bed.PauseAsync(plan.ReplayId);
+        // The other one comes to its end by itself meanwhile, as after a redelivery that was late.
+        await _bed.RunAsync("update pulse.dead_letters set status = 'resolved'");
+        await _bed.RunAsync("update pulse.replays set rate_per_second = 0");
+        await _bed.ResumeAsync(plan.ReplayId);
+        await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Completed);
+
+        Assert.Equal("resolved 2", await _bed.ItemsAsync(plan.ReplayId));
+        Assert.Equal("nothing_to_replay", (await _bed.StartReplayAsync(stale.ReplayId, AtOnce)).Code);
+        var ids = await _bed.Postgres.AskAsync<Guid[]>("select array_agg(dead_letter_id) from pulse.dead_letters");
+        Assert.Equal("nothing_to_replay", (await _bed.PlanAsync(new PlanRequest { Ids = ids })).Code);
+        Assert.Equal("nothing_to_replay", (await _bed.PlanAsync(new PlanRequest { Filter = new DeadLetterFilter { Status = [DeadLetterStatus.Resolved] } })).Code);
+        Assert.Equal((1L, 1L), (await _bed.EffectsAsync(), await _bed.Postgres.AskAsync<long>("select sum(attempts)::bigint from pulse.dead_letters")));
+    }
+
+    [Theory]
+    [InlineData("chores: before commit", false)]
+    [InlineData("chores: after commit", true)]
+    public async Task A_letter_is_resolved_exactly_when_its_effect_is_there(string point, bool there)
+    {
+        var stop = new StopAt(point);
+        await _bed.StartAsync(stop.PassAsync);
+        await _bed.BreakAsync(1);
+        _bed.Mend();
+        var plan = await _bed.PlanAllAsync();
+        await _bed.StartReplayAsync(plan.ReplayId, AtOnce);
+        await stop.ReachedAsync();
+
+        Assert.Equal((there ? 1L : 0L, there), (await _bed.EffectsAsync(), await _bed.LettersAsync(DeadLetterStatus.Resolved) == 1));
+        Assert.Equal(there, await _bed.ItemsAsync(plan.ReplayId) == "resolved 1");
+        stop.LetGo();
+        await _bed.StatusesAsync("resolved 1");
+    }
+
+    [Fact]
+    public async Task A_letter_goes_to_the_queue_that_failed_and_nowhere_else_under_its_own_id_without_what_the_failure_added()
+    {
+        StopAt? armed = null;
+        await _bed.StartAsync(point => armed?.PassAsync(point) ?? Task.CompletedTask);
+        await _bed.BreakAsync(30);
+        _bed.Mend();
+        var plan = await _bed.PlanAllAsync();
+        await _bed.StartReplayAsync(plan.ReplayId, new StartRequest { RatePerSecond = 1, Canary = 0, StopOnFailureRatio = 1 });
+        // What it has in its hands from now on is the replay's: nobody else sends anything.
+        var stop = armed = new StopAt("relay: before publish");
+        await stop.ReachedAsync();
+
+        Assert.Equal(
+            $"exchange '', queue chores, its own id and body, attempt 1 of {plan.ReplayId}; left out: t, and were there: t",
+            await _bed.Postgres.AskAsync<string>("""
+                select format('exchange ''%s'', queue %s, %s, attempt %s of %s; left out: %s, and were there: %s', o.exchange, o.routing_key,
+                    case when o.body = d.body then 'its own id and body' end, o.headers ->> 'Pulse-Replay-Attempt', o.headers ->> 'Pulse-Replay-Id',
+                    not exists (select from jsonb_object_keys(o.headers) k where k like 'MT-Fault-%' or k like 'MT-Host-%' or k like 'x-%' or k = 'MT-Reason'),
+                    d.headers ?& array['MT-Fault-Message', 'MT-Fault-StackTrace', 'MT-Reason'])
+                from messaging.outbox o join pulse.dead_letters d on d.message_id = o.message_id limit 1
+                """));
+        stop.LetGo();
     }
 
     [Fact]
