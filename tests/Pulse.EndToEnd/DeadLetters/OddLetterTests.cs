@@ -39,7 +39,7 @@ public sealed class OddLetterTests(RunningPulse pulse) : RunningPulseTests(pulse
         if (revealed.TryGetProperty("payload_base64", out var base64) && base64.ValueKind == JsonValueKind.String)
             Assert.Equal(body, base64.GetBytesFromBase64());
         else
-            Assert.Equal(JsonSerializer.Deserialize<JsonElement>(body).GetRawText(), revealed.GetProperty("payload").GetRawText());
+            Assert.True(JsonElement.DeepEquals(JsonSerializer.Deserialize<JsonElement>(body), revealed.GetProperty("payload")), revealed.GetProperty("payload").GetRawText());
 
         var shown = await Pulse.ScriptAsync("dlq", "show", letter.ToString());
         Assert.Contains($"{body.Length} bytes", shown, StringComparison.Ordinal);
