@@ -151,7 +151,6 @@ public sealed class ExactlyOnceTests : IAsyncLifetime
     public async Task A_message_whose_statement_fails_costs_those_in_its_group_nothing()
     {
         var broken = Deposit;
-        await _bed.PublishAsync([broken, .. Enumerable.Range(0, 7).Select(_ => Deposit)]);
         var node = await _bed.StartAsync(Node.DeferredDeposits);
         // All eight are ready to be committed at one moment.
         var all = new TaskCompletionSource();
@@ -163,6 +162,7 @@ public sealed class ExactlyOnceTests : IAsyncLifetime
                 all.SetResult();
             return all.Task;
         };
+        await _bed.PublishAsync([broken, .. Enumerable.Range(0, 7).Select(_ => Deposit)]);
 
         await Eventually.Until(async () => await _bed.Broker.ReadyAsync("deposits_error") == 1, TimeSpan.FromSeconds(20), "the broken one was dead-lettered");
         await Eventually.Until(() => node.Script.FollowUps == 7, TimeSpan.FromSeconds(20), "the others' events were consumed");

@@ -82,6 +82,9 @@ sealed class Platform(int workers, int ingresses, int nodes) : IAsyncDisposable
             else
                 await _servers.KillAsync(name);
         }
+
+        if (names.Any(_nodes.ContainsKey))
+            await _nodes.First(node => !names.Contains(node.Key)).Value.ElectedAsync();
     }
 
     public async Task RestartAsync(IReadOnlyList<string> names)
