@@ -160,13 +160,17 @@ public sealed class MatrixTests(LifecycleBed bed) : IClassFixture<LifecycleBed>,
         Assert.True(purging.TryGetProperty("purge_started_at", out _));
         await (await SendAsync("GET", $"/api/admin/orgs/{org}/certificate")).IsProblem(404, "not_found");
         Assert.Equal((0d, 0d), await PurgedAsync());
+        var before = await BuriedAsync();
         _worker.Deprovisions = true;
         await _worker.SweepAsync();
         bed.Clock.Advance(TimeSpan.FromHours(1));
         await _worker.SweepAsync();
         await _worker.DrainAsync();
 
-        Assert.Equal((1d, 1d), await PurgedAsync());
+        // Those of other tests that stood there as well are purged with it.
+        var purged = await BuriedAsync() - before;
+        Assert.InRange(purged, 1, long.MaxValue);
+        Assert.Equal(((double)purged, (double)purged), await PurgedAsync());
         await (await SendAsync("GET", $"/api/admin/orgs/{org}")).IsProblem(404, "not_found");
         var certificate = await (await SendAsync("GET", $"/api/admin/orgs/{org}/certificate")).Json();
         Assert.Equal(0, certificate.GetProperty("residue").GetProperty("rows_found").GetInt32());
@@ -176,6 +180,8 @@ public sealed class MatrixTests(LifecycleBed bed) : IClassFixture<LifecycleBed>,
         Assert.Equal("organization_purged", last.GetProperty("action").GetString());
         Assert.Equal(certificate.GetProperty("audit_seq").GetInt64(), last.GetProperty("id").GetInt64());
         await (await SendAsync("GET", $"/api/admin/orgs/{Guid.CreateVersion7()}/audit")).IsProblem(404, "not_found");
+
+        Task<long> BuriedAsync() => bed.Postgres.AskAsync<long>("select count(*) from pulse.tombstones");
 
         async Task<(double?, double?)> PurgedAsync()
         {
