@@ -93,7 +93,7 @@ public sealed class ConvergenceTests(SyncBed bed, ITestOutputHelper output) : IC
         {
             var customer = bed.Stripe.Account.CreateCustomer().Id;
             var org = await bed.OrgAsync();
-            var worker = bed.Worker(new TestClock(), rateClock: bed.Clock);
+            var worker = bed.Worker(new TestClock());
             var events = new List<State.Happened>();
             foreach (var at in order)
             {
@@ -231,7 +231,7 @@ internal sealed class Schedule
         _bed = bed;
         _random = new Random(seed);
         _drops = drops;
-        Worker = bed.Worker(_clock, new SyncOptions { AtPoint = point => point == "sync: after fetch" && _current.Value is { } held ? held.ReachAsync() : Task.CompletedTask }, rateClock: bed.Clock);
+        Worker = bed.Worker(_clock, new SyncOptions { AtPoint = point => point == "sync: after fetch" && _current.Value is { } held ? held.ReachAsync() : Task.CompletedTask });
     }
 
     public SyncWorker Worker { get; }

@@ -52,7 +52,7 @@ public sealed class SyncBed : IAsyncLifetime
 
     /// <summary>A worker, as far as billing goes.</summary>
     /// <param name="clock">Its own clock; the bed's when left out.</param>
-    /// <param name="rateClock">Workers that share the bucket of requests share a clock, or who is behind waits, in real time, for who is ahead.</param>
+    /// <param name="rateClock">What the bucket of requests goes by; the bed's when left out, as its workers share the bucket: who is behind waits for who is ahead.</param>
     internal SyncWorker Worker(
         TimeProvider? clock = null, SyncOptions? options = null, Plans? plans = null, Worker.Billing.Stripe.StripeOptions? stripe = null, TimeProvider? rateClock = null) =>
         new(this, _http, clock ?? Clock, options ?? new SyncOptions(), plans ?? Plans, stripe ?? Account(), rateClock);
@@ -146,7 +146,7 @@ internal sealed class SyncWorker
         _bed = bed;
         Clock = clock;
         Options = options;
-        Rate = new RequestRate(bed.Data, stripe, rateClock ?? clock);
+        Rate = new RequestRate(bed.Data, stripe, rateClock ?? bed.Clock);
         Gateway = new StripeGateway(stripe, Rate, clock, NullLogger<StripeGateway>.Instance, http);
         Sync = new CustomerSync(bed.Data, Gateway, Rate, plans, options, clock, NullLogger<CustomerSync>.Instance);
         var publisher = new OutboxPublisher(clock, new OutboxBell(bed.Data, NullLogger<OutboxBell>.Instance));

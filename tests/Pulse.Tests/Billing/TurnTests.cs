@@ -20,7 +20,7 @@ public sealed class TurnTests : IAsyncLifetime
         const int perSecond = 20;
         var clock = new TestClock();
         // Hardly anybody waits, in real time, for a turn that is near: who has none comes back.
-        var worker = _bed.Worker(clock, stripe: _bed.Account(rate: perSecond, longestTurn: TimeSpan.FromMilliseconds(50)));
+        var worker = _bed.Worker(clock, stripe: _bed.Account(rate: perSecond, longestTurn: TimeSpan.FromMilliseconds(50)), rateClock: clock);
         for (var number = 0; number < customers; number++)
         {
             var org = await _bed.OrgAsync();
