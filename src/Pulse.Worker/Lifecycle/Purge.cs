@@ -81,15 +81,24 @@ sealed partial class Purge(OutboxPublisher publisher, ReaperOptions options, Pur
     public async Task DoAsync(MessageTransaction transaction, CertifyPurge step, CancellationToken cancellationToken)
     {
         var now = clock.GetUtcNow().Whole();
-        var connection = await transaction.OpenAsync(cancellationToken);
-        await PurgeTable.LockLookingAsync(connection, cancellationToken);
+        switch (await PurgeTable.TurnAsync(transaction, step.PurgeId, cancellationToken))
+        {
+            case LookTurn.Served:
+                return;
+            case LookTurn.Others:
+                // Whether that look has this one among its own, it alone knows; and whoever waited for it here would bring nobody else this far.
+                transaction.Defer(publisher.Publish(new CertifyPurge { PurgeId = step.PurgeId }, now + ReaperRules.NextLook(Random.Shared.NextDouble())));
+                transaction.OnCommitted(publisher.Committed);
+                return;
+        }
+
         var purges = await PurgeTable.CertifiableAsync(transaction, step.PurgeId, options.CertifiedTogether, cancellationToken);
-        // Served by another's look: whoever came since has a message of its own, and looks for all who have come by then.
+        // Buried between the two statements.
         if (purges is not [var own, ..] || own.PurgeId != step.PurgeId)
             return;
 
         var (columns, found) = await PurgeTable.ResidueAsync(
-            connection, [.. purges.Select(purge => purge.OrgId)], [.. purges.SelectMany(purge => purge.Emails).Distinct()], cancellationToken);
+            await transaction.OpenAsync(cancellationToken), [.. purges.Select(purge => purge.OrgId)], [.. purges.SelectMany(purge => purge.Emails).Distinct()], cancellationToken);
         var buried = new List<Certifiable>();
         foreach (var purge in purges)
         {

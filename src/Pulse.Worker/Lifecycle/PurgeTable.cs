@@ -24,6 +24,19 @@ sealed record Certifiable(Guid PurgeId, Guid OrgId, string[] Emails, int Attempt
 /// <summary>Something that is left of an organization.</summary>
 readonly record struct Residue(string Place, string Word, long Found);
 
+/// <summary>Whose turn it is to look through the database.</summary>
+enum LookTurn
+{
+    /// <summary>This one's.</summary>
+    Own,
+
+    /// <summary>Another looks at this moment.</summary>
+    Others,
+
+    /// <summary>Nobody's: the purge is over, served by an earlier look.</summary>
+    Served,
+}
+
 /// <summary>Statements of purges under way.</summary>
 static class PurgeTable
 {
@@ -106,15 +119,23 @@ static class PurgeTable
         return new DeletedRows(row.GetString(0), row.GetFieldValue<string[]>(1));
     }
 
-    // One look through the database at a time. Who waits here finds afterwards that it was served as well, or serves all who came meanwhile.
-    const string OneLookSql = "select pg_advisory_xact_lock(5711900611840364406)";
+    // One look through the database at a time, and nobody waits for it.
+    const string TurnSql = """
+        select case
+            when not exists (select from pulse.purges where purge_id = $1 and step = 'certify') then 'served'
+            when pg_try_advisory_xact_lock(5711900611840364406) then 'own'
+            else 'others' end
+        """;
 
-    /// <summary>Waits until nobody else looks through the database.</summary>
-    public static async Task LockLookingAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
-    {
-        await using var command = new NpgsqlCommand(OneLookSql, connection) { CommandTimeout = LongSeconds };
-        await command.ExecuteNonQueryAsync(cancellationToken);
-    }
+    /// <summary>Whose look through the database it is. Once it is this one's, nobody else looks until the transaction ends.</summary>
+    public static Task<LookTurn> TurnAsync(MessageTransaction transaction, Guid purgeId, CancellationToken cancellationToken) => transaction.QueryAsync(
+        new NpgsqlBatchCommand(TurnSql) { Parameters = { new NpgsqlParameter<Guid> { TypedValue = purgeId } } },
+        async (row, cancellation) =>
+        {
+            await row.ReadAsync(cancellation);
+            return row.GetString(0) switch { "own" => LookTurn.Own, "others" => LookTurn.Others, _ => LookTurn.Served };
+        },
+        cancellationToken);
 
     // SKIP LOCKED: one look through the database serves all that wait for one, and nobody waits for another's look.
     const string CertifiableSql = """

@@ -43,6 +43,10 @@ static class ReaperRules
         return wait < TimeSpan.FromHours(1) ? wait : TimeSpan.FromHours(1);
     }
 
+    /// <summary>How long a purge whose look was not its turn waits: spread, so that those it was for don't all come back at once.</summary>
+    /// <param name="chance">0 to 1.</param>
+    public static TimeSpan NextLook(double chance) => TimeSpan.FromSeconds(1 + (2 * chance));
+
     /// <summary>No more than JSON and Postgres keep alike.</summary>
     public static DateTimeOffset Whole(this DateTimeOffset time) => time.AddTicks(-(time.Ticks % TimeSpan.TicksPerMicrosecond));
 }

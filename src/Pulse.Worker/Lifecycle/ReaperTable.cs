@@ -7,9 +7,9 @@ namespace Pulse.Worker.Lifecycle;
 /// <param name="Organization">Its row, locked; null: there is none.</param>
 /// <param name="Database">The database's own time.</param>
 /// <param name="Approved">An operator has confirmed this deletion's purge.</param>
-/// <param name="Due">Unconfirmed ones that are due, counted up to one more than the limit can be.</param>
-/// <param name="Begun">Unconfirmed ones that began within the last sweep's time.</param>
-/// <param name="Organizations">All there are, counted as far as the limit grows with them.</param>
+/// <param name="Due">Unconfirmed ones that are due, counted up to one more than the limit can be; not counted for one that is confirmed.</param>
+/// <param name="Begun">Unconfirmed ones that began within the last sweep's time; likewise.</param>
+/// <param name="Organizations">All there are, counted as far as the limit grows with them; likewise.</param>
 sealed record ReaperView(Organization? Organization, DateTimeOffset Database, bool Approved, long Due, long Begun, long Organizations);
 
 /// <summary>An organization that is due.</summary>
@@ -26,67 +26,75 @@ static class ReaperTable
         return new DateTimeOffset((DateTime)(await command.ExecuteScalarAsync(cancellationToken))!, TimeSpan.Zero);
     }
 
-    // One beginning at a time, over all workers: what is counted stays so until the commit.
+    const string ApprovedOneSql = "select pulse.database_time(), exists (select from pulse.purge_approvals where deletion_id = $1)";
+
+    // One unconfirmed beginning at a time, over all workers: what is counted stays so until the commit.
     const string OneAtATimeSql = "select pg_advisory_xact_lock(5711900611840364405)";
 
     // Counts end where they no longer matter, so that ten thousand that are due are not counted ten thousand times. The tombstones' part is
     // for purges that began and ended within a sweep's time.
     const string CountsSql = """
         select pulse.database_time(),
-            exists (select from pulse.purge_approvals where deletion_id = $1),
-            (select count(*) from (select from pulse.reaper_due($2) limit $3 + 1) due),
+            (select count(*) from (select from pulse.reaper_due($1) limit $2 + 1) due),
             (select count(*) from (
-                select from pulse.purges where started_at > $2::timestamptz - $4::interval and not approved
+                select from pulse.purges where started_at > $1::timestamptz - $3::interval and not approved
                 union all
-                select from pulse.tombstones where started_at > $2::timestamptz - $4::interval and not approved) begun),
-            (select count(*) from (select from pulse.organizations where not is_default limit $5) every)
+                select from pulse.tombstones where started_at > $1::timestamptz - $3::interval and not approved) begun),
+            (select count(*) from (select from pulse.organizations where not is_default limit $4) every)
         """;
 
-    /// <summary>Locks beginning, locks the organization, and counts.</summary>
+    /// <summary>Locks the organization; and, unless its purge is confirmed, beginning, and counts: what is confirmed is under no limit.</summary>
     public static async Task<ReaperView> LookAsync(
         NpgsqlConnection connection, Guid orgId, Guid deletionId, DateTimeOffset now, ReaperOptions options, CancellationToken cancellationToken)
+    {
+        var seen = await ReadOneAsync(connection, orgId, deletionId, cancellationToken);
+        return seen.Approved ? seen : await CountAsync(connection, now, options, cancellationToken) with { Organization = seen.Organization };
+    }
+
+    static async Task<ReaperView> ReadOneAsync(NpgsqlConnection connection, Guid orgId, Guid deletionId, CancellationToken cancellationToken)
+    {
+        await using var batch = new NpgsqlBatch(connection)
+        {
+            BatchCommands =
+            {
+                new NpgsqlBatchCommand(LifecycleTable.LockSql) { Parameters = { new NpgsqlParameter<Guid> { TypedValue = orgId } } },
+                new NpgsqlBatchCommand(ApprovedOneSql) { Parameters = { new NpgsqlParameter<Guid> { TypedValue = deletionId } } },
+            },
+        };
+        await using var row = await batch.ExecuteReaderAsync(cancellationToken);
+        var organization = await row.ReadAsync(cancellationToken) ? LifecycleTable.Read(orgId, row) : null;
+        await row.NextResultAsync(cancellationToken);
+        await row.ReadAsync(cancellationToken);
+        return new ReaperView(organization, Time(row), row.GetBoolean(1), 0, 0, 0);
+    }
+
+    /// <summary>Locks beginning, and counts.</summary>
+    public static async Task<ReaperView> CountAsync(NpgsqlConnection connection, DateTimeOffset now, ReaperOptions options, CancellationToken cancellationToken)
     {
         await using var batch = new NpgsqlBatch(connection)
         {
             BatchCommands =
             {
                 new NpgsqlBatchCommand(OneAtATimeSql),
-                new NpgsqlBatchCommand(LifecycleTable.LockSql) { Parameters = { new NpgsqlParameter<Guid> { TypedValue = orgId } } },
-                Counts(deletionId, now, options),
+                new NpgsqlBatchCommand(CountsSql)
+                {
+                    Parameters =
+                    {
+                        new NpgsqlParameter<DateTime> { TypedValue = now.UtcDateTime },
+                        new NpgsqlParameter<int> { TypedValue = options.Most },
+                        new NpgsqlParameter<TimeSpan> { TypedValue = options.SweepEvery },
+                        new NpgsqlParameter<long> { TypedValue = (long)Math.Ceiling(options.Most / options.Share) },
+                    },
+                },
             },
         };
         await using var row = await batch.ExecuteReaderAsync(cancellationToken);
         await row.NextResultAsync(cancellationToken);
-        var organization = await row.ReadAsync(cancellationToken) ? LifecycleTable.Read(orgId, row) : null;
-        await row.NextResultAsync(cancellationToken);
         await row.ReadAsync(cancellationToken);
-        return Read(organization, row);
+        return new ReaperView(null, Time(row), false, row.GetInt64(1), row.GetInt64(2), row.GetInt64(3));
     }
 
-    /// <summary>Locks beginning, and counts, for a sweep.</summary>
-    public static async Task<ReaperView> CountAsync(NpgsqlConnection connection, DateTimeOffset now, ReaperOptions options, CancellationToken cancellationToken)
-    {
-        await using var batch = new NpgsqlBatch(connection) { BatchCommands = { new NpgsqlBatchCommand(OneAtATimeSql), Counts(Guid.Empty, now, options) } };
-        await using var row = await batch.ExecuteReaderAsync(cancellationToken);
-        await row.NextResultAsync(cancellationToken);
-        await row.ReadAsync(cancellationToken);
-        return Read(null, row);
-    }
-
-    static NpgsqlBatchCommand Counts(Guid deletionId, DateTimeOffset now, ReaperOptions options) => new(CountsSql)
-    {
-        Parameters =
-        {
-            new NpgsqlParameter<Guid> { TypedValue = deletionId },
-            new NpgsqlParameter<DateTime> { TypedValue = now.UtcDateTime },
-            new NpgsqlParameter<int> { TypedValue = options.Most },
-            new NpgsqlParameter<TimeSpan> { TypedValue = options.SweepEvery },
-            new NpgsqlParameter<long> { TypedValue = (long)Math.Ceiling(options.Most / options.Share) },
-        },
-    };
-
-    static ReaperView Read(Organization? organization, NpgsqlDataReader row) => new(
-        organization, new DateTimeOffset(row.GetDateTime(0), TimeSpan.Zero), row.GetBoolean(1), row.GetInt64(2), row.GetInt64(3), row.GetInt64(4));
+    static DateTimeOffset Time(NpgsqlDataReader row) => new(row.GetDateTime(0), TimeSpan.Zero);
 
     const string BeginSql = "update pulse.organizations set purge_started_at = $2 where org_id = $1";
 

@@ -106,15 +106,21 @@ create function pulse.purge_waits_for(org uuid, deletion uuid) returns text lang
       and not exists (select from pulse.stripe_deletions where deletion_id = deletion and cancelled_at is not null)
 $$;
 
+-- The tables that have an organization's id. From the catalog itself, here and below: information_schema takes thirty milliseconds to say the
+-- same, and a quarter of a second for every column.
+create view pulse.org_tables as
+select c.relname::text as table_name
+from pg_attribute a join pg_class c on c.oid = a.attrelid
+where c.relnamespace = 'pulse'::regnamespace and c.relkind in ('r', 'p') and a.attname = 'org_id' and a.atttypid = 'uuid'::regtype
+  and not a.attisdropped and not c.relispartition;
+
 -- Everything that the database has about an organization, but for secrets. Every table with an org_id is in it by itself.
 create function pulse.export_rows(org uuid) returns table (place text, body text) language plpgsql stable set jit = off as $$
 declare
     one record;
 begin
     for one in
-        select c.table_name from information_schema.columns c join information_schema.tables t using (table_schema, table_name)
-        where c.table_schema = 'pulse' and t.table_type = 'BASE TABLE' and c.column_name = 'org_id' and c.data_type = 'uuid'
-          and c.table_name not in ('purges', 'tombstones', 'purge_approvals')
+        select c.table_name from pulse.org_tables c where c.table_name not in ('purges', 'tombstones', 'purge_approvals')
         order by c.table_name = 'organizations' desc, c.table_name
     loop
         return query execute format('select %L::text, (to_jsonb(t) - array[''password_hash'', ''secret_hash'', ''token_hash'', ''seed''])::text from pulse.%I t where t.org_id = $1', one.table_name, one.table_name) using org;
@@ -204,9 +210,8 @@ begin
 
     -- And every other table that has its id.
     for one in
-        select c.table_name from information_schema.columns c join information_schema.tables t using (table_schema, table_name)
-        where c.table_schema = 'pulse' and t.table_type = 'BASE TABLE' and c.column_name = 'org_id' and c.data_type = 'uuid'
-          and c.table_name not in ('audit_log', 'tombstones', 'purges', 'organizations', 'stripe_customers', 'signups', 'operations', 'memberships', 'dead_letters')
+        select c.table_name from pulse.org_tables c
+        where c.table_name not in ('audit_log', 'tombstones', 'purges', 'organizations', 'stripe_customers', 'signups', 'operations', 'memberships', 'dead_letters')
         order by c.table_name
     loop
         execute format('delete from pulse.%I where org_id = $1', one.table_name) using org;
@@ -228,7 +233,6 @@ create function pulse.forget_purged() returns bigint language sql as $$
 $$;
 
 -- Every column that could hold an id or an email. The audit log and the tombstones are to stay, and a purge is gone with its tombstone.
--- The catalog itself: information_schema takes a quarter of a second to say the same.
 create view pulse.residue_columns as
 select n.nspname::text as schema, c.relname::text as place, a.attname::text as name, a.atttypid::regtype::text as type
 from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace

@@ -99,7 +99,7 @@ sealed class LifecycleWorker : IAsyncDisposable
     const string ClaimSql = """
         update messaging.outbox set expires_at = $2::timestamptz + interval '3 seconds'
         where id in (
-            select id from messaging.outbox where due_at <= $1 and (expires_at is null or expires_at < $2) order by id limit 50 for update skip locked)
+            select id from messaging.outbox where relay_at <= $1 and (expires_at is null or expires_at < $2) order by relay_at limit 50 for update skip locked)
         returning id, message_id, exchange, body
         """;
 
