@@ -156,19 +156,8 @@ public sealed class PurgeTests(LifecycleBed bed) : IClassFixture<LifecycleBed>
     public async Task One_look_serves_all_that_wait_and_adds_no_message_to_those_that_have_their_own()
     {
         await using var worker = bed.Worker();
-        var orgs = new[] { await bed.TenantAsync(), await bed.TenantAsync(), await bed.TenantAsync() };
-        foreach (var org in orgs)
-            await bed.AskAsync("soft-delete", org, """{"retention_days":1}""");
-        await worker.DrainAsync();
-        bed.Clock.Advance(TimeSpan.FromDays(1));
-        List<Waiting> certify;
-        while ((certify = [.. (await worker.WaitingAsync()).Where(IsCertify)]).Count < orgs.Length)
-        {
-            foreach (var other in (await worker.WaitingAsync()).Where(message => !IsCertify(message)))
-                await worker.DeliverAsync(other);
-        }
-
-        var purges = certify.Select(message => JsonDocument.Parse(message.Body).RootElement.GetProperty("message").GetProperty("purgeId").GetGuid()).ToList();
+        var certify = await UpToCertificateAsync(worker, 3);
+        var purges = certify.Select(PurgeOf).ToList();
         // Something is left of the second.
         await bed.Postgres.RunAsync("create table pulse.forgotten_by (who uuid)");
         await bed.Postgres.RunAsync("insert into pulse.forgotten_by select org_id from pulse.purges where purge_id = $1", purges[1]);
@@ -184,10 +173,53 @@ public sealed class PurgeTests(LifecycleBed bed) : IClassFixture<LifecycleBed>
         await worker.DeliverAsync(certify[1]);
         Assert.Empty(await LeftAsync());
 
-        static bool IsCertify(Waiting message) => message.Exchange.EndsWith(":CertifyPurge", StringComparison.Ordinal);
-
         Task<Guid[]> LeftAsync() => bed.Postgres.AskAsync<Guid[]>("select array(select purge_id from pulse.purges where purge_id = any($1))", purges.ToArray());
     }
+
+    [Fact]
+    public async Task While_another_looks_a_purge_is_put_off_instead_of_waiting_and_comes_again()
+    {
+        await using var worker = bed.Worker();
+        var certify = Assert.Single(await UpToCertificateAsync(worker, 1));
+        await using (var other = await bed.Billing.Data.OpenConnectionAsync())
+        {
+            await using var looking = await other.BeginTransactionAsync();
+            await using (var command = new NpgsqlCommand("select pg_advisory_xact_lock(5711900611840364406)", other, looking))
+                await command.ExecuteNonQueryAsync();
+            await worker.DeliverAsync(certify).WaitAsync(TimeSpan.FromSeconds(30));
+        }
+
+        // Put off is no try that failed.
+        Assert.Equal("certify 0", await AtAsync());
+        Assert.DoesNotContain(await worker.WaitingAsync(), IsCertify);
+        bed.Clock.Advance(TimeSpan.FromSeconds(3));
+        await worker.DrainAsync();
+        Assert.Null(await AtAsync());
+
+        Task<string?> AtAsync() => bed.Postgres.AskAsync<string?>("select concat_ws(' ', step, attempts, waiting) from pulse.purges where purge_id = $1", PurgeOf(certify));
+    }
+
+    /// <summary>New organizations, due and purged but for the certificate.</summary>
+    /// <returns>The messages that would bring it, one for each.</returns>
+    async Task<List<Waiting>> UpToCertificateAsync(LifecycleWorker worker, int organizations)
+    {
+        for (var made = 0; made < organizations; made++)
+            await bed.AskAsync("soft-delete", await bed.TenantAsync(), """{"retention_days":1}""");
+        await worker.DrainAsync();
+        bed.Clock.Advance(TimeSpan.FromDays(1));
+        List<Waiting> certify;
+        while ((certify = [.. (await worker.WaitingAsync()).Where(IsCertify)]).Count < organizations)
+        {
+            foreach (var other in (await worker.WaitingAsync()).Where(message => !IsCertify(message)))
+                await worker.DeliverAsync(other);
+        }
+
+        return certify;
+    }
+
+    static Guid PurgeOf(Waiting message) => JsonDocument.Parse(message.Body).RootElement.GetProperty("message").GetProperty("purgeId").GetGuid();
+
+    static bool IsCertify(Waiting message) => message.Exchange.EndsWith(":CertifyPurge", StringComparison.Ordinal);
 
     [Fact]
     public async Task What_Stripe_tells_after_the_purge_brings_nothing_back_and_is_forgotten()
