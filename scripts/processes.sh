@@ -47,10 +47,12 @@ ensure_secrets() {
   [ -n "$(setting STRIPE_WEBHOOK_SECRET)" ] || set_setting STRIPE_WEBHOOK_SECRET "whsec_$(password)"
 }
 
+plans_file() { printf '%s' "${PULSE_PLANS_FILE:-$ROOT/deploy/plans.example.json}"; }
+
 worker_environment() {
   printf '%s\n' "PULSE_POSTGRES=$(postgres_uri pulse_worker WORKER_PASSWORD pulse)" "PULSE_RABBITMQ=$(rabbitmq_uri)" \
     "PULSE_WORKER_URL=$(program_url worker)" "PULSE_STRIPE_API_BASE=${PULSE_STRIPE_API_BASE:-$(program_url stripe)}" \
-    "PULSE_STRIPE_API_KEY=$(stripe_key)" "PULSE_PLANS_FILE=${PULSE_PLANS_FILE:-$ROOT/deploy/plans.example.json}"
+    "PULSE_STRIPE_API_KEY=$(stripe_key)" "PULSE_PLANS_FILE=$(plans_file)"
 }
 
 # Only starts it; wait_ready waits.
@@ -64,7 +66,7 @@ start_process() {
     worker) mapfile -t given < <(worker_environment) ;;
     ingress)
       given+=("PULSE_POSTGRES=$(postgres_uri pulse_ingress INGRESS_PASSWORD pulse)" "PULSE_INGRESS_URL=$(program_url ingress)"
-        "PULSE_STRIPE_WEBHOOK_SECRET=$(webhook_secret)" "PULSE_AUTHZ_KEY=$(authz_key)") ;;
+        "PULSE_STRIPE_WEBHOOK_SECRET=$(webhook_secret)" "PULSE_AUTHZ_KEY=$(authz_key)" "PULSE_PLANS_FILE=$(plans_file)") ;;
     stripe)
       folder=tests
       given+=("PULSE_STRIPE_URL=$(program_url stripe)" "PULSE_STRIPE_API_KEY=$(stripe_key)" "PULSE_STRIPE_WEBHOOK_SECRET=$(webhook_secret)"

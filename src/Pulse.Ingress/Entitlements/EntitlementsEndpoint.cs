@@ -2,6 +2,7 @@ using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.OpenApi;
 using Pulse.Contracts.Keys;
+using Pulse.Catalog;
 using Pulse.Entitlements;
 using Pulse.Hosting;
 using Pulse.Ingress.Http;
@@ -21,8 +22,18 @@ static class EntitlementsEndpoint
         var address = settings.Postgres("PULSE_POSTGRES");
         address.ApplicationName = "pulse-ingress-entitlements";
         address.MaxPoolSize = 4;
+        // For whoever was never read, while the database can't be.
+        var trial = Plans.Read(settings).Trial;
         if (address.Host is { Length: > 0 })
-            services.AddPulseEntitlements(options => options.ConnectionString = address.ConnectionString);
+        {
+            services.AddPulseEntitlements(options =>
+            {
+                options.ConnectionString = address.ConnectionString;
+                options.TrialCapabilities = trial.Capabilities;
+                options.TrialLimits = trial.Limits;
+            });
+        }
+
         services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, EntitlementsJson.Default));
     }
 

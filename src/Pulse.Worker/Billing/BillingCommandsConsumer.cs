@@ -1,6 +1,7 @@
 using System.Text.Json;
 using MassTransit;
 using Npgsql;
+using Pulse.Catalog;
 using Pulse.Contracts.Billing;
 using Pulse.Messaging;
 using Pulse.Messaging.Rehearsing;

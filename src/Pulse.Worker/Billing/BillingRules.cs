@@ -1,3 +1,4 @@
+using Pulse.Catalog;
 using Pulse.Messaging;
 
 namespace Pulse.Worker.Billing;
@@ -5,8 +6,11 @@ namespace Pulse.Worker.Billing;
 /// <summary>What billing decides, without I/O.</summary>
 static class BillingRules
 {
-    /// <summary>Counts the changes of these rules: with a new number everything that was computed before is computed again.</summary>
+    /// <summary>Counts the changes of these rules.</summary>
     public const int Version = 1;
+
+    /// <summary>Of these rules and these plans: with another one everything that was computed before is computed again.</summary>
+    public static string InForce(Plans plans) => $"{plans.Hash}.{Version}";
 
     /// <summary>From access to nothing, best first.</summary>
     public static readonly IReadOnlyList<string> States = ["active", "trial", "grace", "suspended", "expired"];
@@ -158,7 +162,7 @@ static class BillingRules
         var sold = new List<Plan>();
         foreach (var price in subscription.Prices)
         {
-            if (plans.Find(price) is { } plan)
+            if (plans.Find(price.Id, price.LookupKey) is { } plan)
                 sold.Add(plan);
             // What has ended may have been sold at a price of long ago.
             else if (subscription.Status == "canceled")

@@ -1,4 +1,5 @@
 using MassTransit;
+using Pulse.Catalog;
 using Pulse.Hosting;
 
 namespace Pulse.Worker.Billing;

@@ -1,4 +1,5 @@
 using Npgsql;
+using Pulse.Catalog;
 using Pulse.Contracts.Billing;
 using Pulse.Messaging;
 using Pulse.Worker.Billing.Stripe;

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Npgsql;
 using NpgsqlTypes;
+using Pulse.Catalog;
 
 namespace Pulse.Worker.Billing;
 
@@ -68,9 +69,9 @@ static class EntitlementTable
             if (verified || stored.NextBoundaryAt != next)
                 batch.BatchCommands.Add(Update(orgId, version, null, null, timeline[0], next, null, verified ? now : null, null));
         }
-        else if (changed || verified || stored.NextBoundaryAt != next || stored.PlansHash != plans.Hash || stored.Underlying?.SaysTheSameAs(underlying) != true)
+        else if (changed || verified || stored.NextBoundaryAt != next || stored.PlansHash != BillingRules.InForce(plans) || stored.Underlying?.SaysTheSameAs(underlying) != true)
         {
-            batch.BatchCommands.Add(Update(orgId, version, kept, underlying, timeline[0], next, plans.Hash, verified ? now : null, changed ? now : null));
+            batch.BatchCommands.Add(Update(orgId, version, kept, underlying, timeline[0], next, BillingRules.InForce(plans), verified ? now : null, changed ? now : null));
         }
 
         // Last: the audit log is locked from here to the transaction's end.

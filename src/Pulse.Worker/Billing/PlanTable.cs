@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Npgsql;
 using NpgsqlTypes;
+using Pulse.Catalog;
 
 namespace Pulse.Worker.Billing;
 
@@ -30,7 +31,7 @@ static class PlanTable
         await using var batch = dataSource.CreateBatch();
         batch.BatchCommands.Add(new NpgsqlBatchCommand(InForceSql)
         {
-            Parameters = { new NpgsqlParameter<string> { TypedValue = plans.Hash }, new NpgsqlParameter<DateTime> { TypedValue = now.UtcDateTime } },
+            Parameters = { new NpgsqlParameter<string> { TypedValue = BillingRules.InForce(plans) }, new NpgsqlParameter<DateTime> { TypedValue = now.UtcDateTime } },
         });
         batch.BatchCommands.Add(new NpgsqlBatchCommand(PutSql)
         {

@@ -1,4 +1,5 @@
 using Npgsql;
+using Pulse.Catalog;
 
 namespace Pulse.Worker.Billing;
 
@@ -28,7 +29,7 @@ sealed partial class PlansSweep(NpgsqlDataSource dataSource, Recomputation recom
                 if (!_inForce)
                     await PutInForceAsync(stoppingToken);
                 var count = await recomputation.RunAsync(
-                    (connection, _, except, limit, token) => EntitlementTable.ClaimOfOtherPlansAsync(connection, plans.Hash, except, limit, token),
+                    (connection, _, except, limit, token) => EntitlementTable.ClaimOfOtherPlansAsync(connection, BillingRules.InForce(plans), except, limit, token),
                     "plans", $"plans:{plans.Hash[..12]}", stoppingToken);
                 if (count > 0)
                     Recomputed(log, count);

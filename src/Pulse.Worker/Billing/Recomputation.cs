@@ -1,4 +1,5 @@
 using Npgsql;
+using Pulse.Catalog;
 using Pulse.Messaging;
 using Pulse.Messaging.Outbox;
 

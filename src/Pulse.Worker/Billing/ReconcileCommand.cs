@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
+using Pulse.Catalog;
 using Pulse.Contracts.Billing;
 using Pulse.Hosting;
 using Pulse.Messaging;

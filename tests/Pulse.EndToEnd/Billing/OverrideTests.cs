@@ -4,6 +4,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using NpgsqlTypes;
+using Pulse.Catalog;
 using Pulse.Contracts.Billing;
 using Pulse.EndToEnd.Messaging;
 using Pulse.Hosting;

@@ -1,3 +1,4 @@
+using Pulse.Catalog;
 using Pulse.Worker.Billing;
 
 namespace Pulse.Tests.Billing;

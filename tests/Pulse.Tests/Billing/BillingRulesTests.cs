@@ -1,3 +1,4 @@
+using Pulse.Catalog;
 using Pulse.Worker.Billing;
 using static Pulse.Tests.Billing.Bill;
 

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using FsCheck;
 using FsCheck.Fluent;
+using Pulse.Catalog;
 using Pulse.Worker.Billing;
 using Xunit.Abstractions;
 

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
+using Pulse.Catalog;
 using Pulse.Messaging.Outbox;
 using Pulse.Worker.Billing;
 using static Pulse.Tests.Billing.Bill;
@@ -225,7 +226,7 @@ public sealed class EntitlementTableTests(TestPostgres postgres) : IClassFixture
         var plans = new Plans([Bill.Trial with { Capabilities = ["trying"] }, Starter with { Capabilities = ["everything"] }]);
         var clock = new TestClock();
         Task<int> sweep() => new Recomputation(postgres.Worker, Publisher(clock), plans, clock, NullLogger<Recomputation>.Instance).RunAsync(
-            (connection, _, except, limit, token) => EntitlementTable.ClaimOfOtherPlansAsync(connection, plans.Hash, except, limit, token), "plans", "plans", default);
+            (connection, _, except, limit, token) => EntitlementTable.ClaimOfOtherPlansAsync(connection, BillingRules.InForce(plans), except, limit, token), "plans", "plans", default);
 
         // As long as another worker's plans are in force, this one leaves things alone.
         Assert.Equal(0, await sweep());

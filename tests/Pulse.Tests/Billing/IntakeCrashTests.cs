@@ -1,4 +1,5 @@
 using Npgsql;
+using Pulse.Catalog;
 using Pulse.Worker.Billing;
 
 namespace Pulse.Tests.Billing;

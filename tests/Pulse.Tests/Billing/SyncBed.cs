@@ -3,6 +3,7 @@ using System.Text.Json;
 using global::Pulse.StripeDouble;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
+using Pulse.Catalog;
 using Pulse.Contracts.Billing;
 using Pulse.Hosting;
 using Pulse.Messaging.Outbox;

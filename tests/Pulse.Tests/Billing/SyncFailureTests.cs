@@ -1,4 +1,5 @@
 using global::Pulse.StripeDouble.Api;
+using Pulse.Catalog;
 using Pulse.Worker.Billing;
 using Fault = global::Pulse.StripeDouble.Api.Fault;
 

@@ -1,5 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
+using Pulse.Catalog;
 using Pulse.Worker.Billing;
 using static Pulse.Tests.Billing.Bill;
 

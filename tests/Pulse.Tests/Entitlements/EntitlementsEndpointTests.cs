@@ -1,6 +1,8 @@
 using System.Text.Json;
 using Pulse.Contracts.Keys;
+using Pulse.Hosting;
 using Pulse.Tests.Admin;
+using Pulse.Tests.House;
 using Pulse.Tests.Signups;
 
 namespace Pulse.Tests.Entitlements;
@@ -61,6 +63,27 @@ public sealed class EntitlementsEndpointTests(TestPostgres postgres) : AdminTest
         await (await SendAsync("GET", Path(Unknown) + "?" + string.Join('&', Enumerable.Repeat("capability=a", 101)), _key)).IsProblem(400, "invalid_request");
         await (await SendAsync("GET", Path(Unknown) + "?capability=", _key)).IsProblem(400, "invalid_request");
         await (await SendAsync("GET", Path(Unknown), await Postgres.KeyAsync(Scopes.OrgsRead))).IsProblem(403, "insufficient_scope");
+    }
+
+    [Fact]
+    public async Task One_that_was_never_read_is_taken_for_one_on_trial_while_the_database_is_away()
+    {
+        var org = await TenantAsync();
+        var address = PostgresAddress.Parse(Postgres.IngressAddress);
+        await using var network = new FaultProxy(address.Host!, address.Port);
+        await using var ingress = await TestIngress.StartAsync(
+            network.Through(new Uri(Postgres.IngressAddress)).ToString(), Clock, null, $"PULSE_PLANS_FILE={System.IO.Path.Combine(Sources.Root, "deploy/plans.example.json")}");
+        // It knows the key, and nothing of the organization.
+        await (await SendAsync(ingress, "GET", Path(Unknown), _key)).IsProblem(404, "not_found");
+        network.Fault = Fault.Reset;
+
+        var answer = await (await SendAsync(ingress, "GET", Path(org) + "?capability=projects&capability=sso", _key)).Json();
+
+        Assert.Equal(("assumed", "trial"), (Text(answer, "freshness"), Text(answer, "subscription_state")));
+        Assert.Equal(3, answer.GetProperty("limits").GetProperty("projects").GetInt32());
+        Assert.Equal((true, false), (Allowed("projects"), Allowed("sso")));
+
+        bool Allowed(string capability) => answer.GetProperty("verdicts").GetProperty(capability).GetProperty("allowed").GetBoolean();
     }
 
     async Task<bool> AllowedAsync(object org, string capability) =>

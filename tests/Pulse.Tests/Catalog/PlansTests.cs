@@ -1,9 +1,9 @@
 using Microsoft.Extensions.Configuration;
+using Pulse.Catalog;
 using Pulse.Hosting;
 using Pulse.Tests.House;
-using Pulse.Worker.Billing;
 
-namespace Pulse.Tests.Billing;
+namespace Pulse.Tests.Catalog;
 
 /// <summary>The plans file: what it gives, and what is said of a wrong one.</summary>
 public sealed class PlansTests
@@ -13,11 +13,11 @@ public sealed class PlansTests
     {
         var plans = Read(Path.Combine(Sources.Root, "deploy/plans.example.json"));
         Assert.Equal(["extra-seats-1", "pro-1", "starter-1", "trial"], plans.All.Select(plan => plan.PlanVersion));
-        Assert.Equal("pro-1", plans.Find(new StripePrice { Id = "price_1", LookupKey = "pro_yearly" })?.PlanVersion);
+        Assert.Equal("pro-1", plans.Find("price_1", "pro_yearly")?.PlanVersion);
         Assert.Equal(21, plans.Named("pro-1")!.GraceDays);
         Assert.True(plans.Named("extra-seats-1")!.AddOn);
         Assert.Equal(3, plans.Trial.Limits["projects"]);
-        Assert.Null(plans.Find(new StripePrice { Id = "price_1" }));
+        Assert.Null(plans.Find("price_1", null));
     }
 
     [Fact]
@@ -32,7 +32,7 @@ public sealed class PlansTests
     public void A_price_s_id_goes_before_its_lookup_key()
     {
         var plans = Parse("""{"plans":[{"plan_version":"a","prices":["price_1"]},{"plan_version":"b","prices":["key"]}]}""");
-        Assert.Equal("a", plans.Find(new StripePrice { Id = "price_1", LookupKey = "key" })?.PlanVersion);
+        Assert.Equal("a", plans.Find("price_1", "key")?.PlanVersion);
     }
 
     [Fact]

@@ -1,15 +1,22 @@
 using System.Text.Json;
 
-namespace Pulse.Worker.Billing;
+namespace Pulse.Catalog;
 
 /// <summary>Reads the plans file, and says of each mistake where in it what is wrong.</summary>
-sealed class PlansFile
+public sealed class PlansFile
 {
     const int LongestName = 100;
     const int MostGraceDays = 365;
 
     readonly List<string> _mistakes = [];
 
+    PlansFile()
+    {
+    }
+
+    /// <summary>Reads what is in a file.</summary>
+    /// <param name="text">JSON; comments and trailing commas are allowed.</param>
+    /// <param name="mistakes">Where something is wrong and what; empty when nothing is.</param>
     /// <returns>Null when there are mistakes.</returns>
     public static Plans? Parse(string text, out IReadOnlyList<string> mistakes)
     {
