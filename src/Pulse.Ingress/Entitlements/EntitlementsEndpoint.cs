@@ -1,8 +1,8 @@
 using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.OpenApi;
-using Pulse.Contracts.Keys;
 using Pulse.Catalog;
+using Pulse.Contracts.Keys;
 using Pulse.Entitlements;
 using Pulse.Hosting;
 using Pulse.Ingress.Http;
