@@ -1,7 +1,10 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
 using Pulse.Contracts.DeadLetters;
 using Pulse.EndToEnd.Messaging;
 using Pulse.Messaging;
 using Pulse.Testing;
+using Pulse.Worker.DeadLetters;
 
 namespace Pulse.EndToEnd.DeadLetters;
 
@@ -323,12 +326,26 @@ public sealed class ReplayTests : IAsyncLifetime
     public async Task A_plan_that_nobody_starts_expires()
     {
         var node = await _bed.StartAsync(clock: _bed.Clock);
+        var factory = node.Get<IMeterFactory>();
+        var ended = new ConcurrentQueue<string>();
+        using var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, listener) =>
+            {
+                if (instrument.Name == ReplayMeter.Replays && ReferenceEquals(instrument.Meter.Scope, factory))
+                    listener.EnableMeasurementEvents(instrument);
+            },
+        };
+        listener.SetMeasurementEventCallback<long>((_, by, tags, _) => ended.Enqueue($"{tags[0].Key} {tags[0].Value} {by}"));
+        listener.Start();
+
         await _bed.BreakAsync(1);
         var plan = await _bed.PlanAllAsync();
         _bed.Clock.Advance(TimeSpan.FromMinutes(61));
         await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Expired);
         Assert.Equal("replay_expired", (await _bed.StartReplayAsync(plan.ReplayId, AtOnce)).Code);
         await _bed.StatusesAsync("parked 1");
-        Assert.NotNull(node);
+        await Eventually.Until(() => !ended.IsEmpty, TimeSpan.FromSeconds(20), "its end is counted");
+        Assert.Equal("outcome expired 1", Assert.Single(ended));
     }
 }
