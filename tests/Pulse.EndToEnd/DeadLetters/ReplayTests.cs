@@ -137,6 +137,58 @@ public sealed class ReplayTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_replay_keeps_its_rate_over_a_pause_and_behind_its_canary()
+    {
+        // Its clock stands still until it is moved: what is sent at once is due at the same moment, however long this takes.
+        await _bed.StartAsync(clock: _bed.Clock);
+        var chores = await _bed.BreakAsync(4);
+        _bed.Mend();
+        var plan = await _bed.PlanAllAsync();
+        await _bed.StartReplayAsync(plan.ReplayId, new StartRequest { RatePerSecond = 0.5, Canary = 1, StopOnFailureRatio = 1 });
+        await DueAsync("0, 2");
+        await _bed.StatusesAsync("parked 2, queued 1, resolved 1");
+
+        // At once, and the second is not a turn further behind for having been taken back.
+        await _bed.PauseAsync(plan.ReplayId);
+        await DueAsync("0");
+        await _bed.ResumeAsync(plan.ReplayId);
+        await DueAsync("0, 2");
+
+        _bed.Clock.Advance(TimeSpan.FromSeconds(2));
+        await DueAsync("0, 2, 4");
+        await _bed.StatusesAsync("parked 1, queued 1, resolved 2");
+
+        // A pause that is longer than the interval is not made up for.
+        await _bed.PauseAsync(plan.ReplayId);
+        _bed.Clock.Advance(TimeSpan.FromSeconds(10));
+        await _bed.ResumeAsync(plan.ReplayId);
+        await DueAsync("0, 2, 12, 14");
+        await _bed.StatusesAsync("queued 1, resolved 3");
+        _bed.Clock.Advance(TimeSpan.FromSeconds(2));
+        await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Completed);
+        await _bed.OnceAsync(chores);
+
+        // In seconds after the first.
+        async Task DueAsync(string expected)
+        {
+            var due = "";
+            try
+            {
+                await Eventually.Until(async () => (due = await _bed.Postgres.AskAsync<string>("""
+                    select coalesce(string_agg((extract(epoch from due_at - first)::float8)::text, ', ' order by position), '')
+                    from (select *, min(due_at) over () as first from pulse.replay_items where due_at is not null) as due
+                    """)) == expected, TimeSpan.FromSeconds(20), "they are due");
+            }
+            catch (TimeoutException)
+            {
+                // The comparison says more.
+            }
+
+            Assert.Equal(expected, due);
+        }
+    }
+
+    [Fact]
     public async Task A_cancelled_replay_leaves_what_it_has_not_sent()
     {
         await _bed.StartAsync();
