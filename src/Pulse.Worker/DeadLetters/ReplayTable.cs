@@ -191,12 +191,17 @@ static class ReplayTable
     public static Task DueAsync(NpgsqlConnection connection, Guid replayId, DateTimeOffset dueAt, DateTimeOffset now, CancellationToken cancellationToken) =>
         RunAsync(connection, DueSql, cancellationToken, Id(replayId), Time(dueAt), Time(now));
 
+    // The rate holds across a pause, and from the canary to what is behind it: the next is due an interval after the last that went or will go, and
+    // what was taken back is none of these.
     const string MoveSql = """
         update pulse.replays
         set status = $2, stop_reason = coalesce($3, stop_reason), changed_at = $4,
             paused_in = case when $2 = 'paused' then status end,
             canary_until = case when $2 = 'canary' then $5 else canary_until end,
-            next_due_at = case when $2 in ('canary', 'running') then null else next_due_at end,
+            next_due_at = case
+                when $2 not in ('canary', 'running') then next_due_at
+                when rate_per_second > 0 then
+                    (select max(i.due_at) from pulse.replay_items i where i.replay_id = $1) + interval '1 second' / rate_per_second end,
             ended_at = case when $2 in ('stopped', 'cancelled', 'completed', 'expired') then $4 else ended_at end
         where replay_id = $1
         """;

@@ -99,6 +99,14 @@ public abstract partial class BrowserTests(RunningPulse pulse, Chromium chromium
 
     protected Task<string> StatusAsync(Guid letter) => Pulse.AskAsync<string>("select status from pulse.dead_letters where dead_letter_id = $1", letter);
 
+    /// <summary>Replays that ended so, as the worker has counted them since it was started.</summary>
+    protected async Task<double> EndedAsync(string outcome) =>
+        await Pulse.MetricAsync(Pulse.Worker, $"pulse_replays_total{{outcome=\"{outcome}\"}}") ?? throw new InvalidOperationException($"Replays that are {outcome} are not counted.");
+
+    /// <summary>Waits for one more: it is counted behind its commit. One that another test has left running may end meanwhile.</summary>
+    protected Task OneMoreEndedAsync(string outcome, double before) =>
+        Eventually.Until(async () => await EndedAsync(outcome) > before, TimeSpan.FromSeconds(20), $"the replay is counted as {outcome}, beside {before}");
+
     [GeneratedRegex("[0-9a-f-]{36}")]
     protected static partial Regex Id();
 }

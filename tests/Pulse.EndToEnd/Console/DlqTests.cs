@@ -27,8 +27,13 @@ public sealed class DlqTests(RunningPulse pulse, Chromium chromium) : BrowserTes
         // Not mended: it fails again.
         Assert.Contains("failed again", (await DlqAsync(1, "replay", letter.ToString(), "--yes", "--no-preview", "--canary", "0", "--stop-ratio", "1")).Output, StringComparison.Ordinal);
 
-        await MendAsync(operation, org);
         await Eventually.Until(async () => await StatusAsync(letter) == "failed_again", TimeSpan.FromSeconds(20), "the letter is back");
+        // Nor by its canary, which stops it.
+        var stopped = await EndedAsync("stopped");
+        Assert.Contains("stopped by itself (canary_failed)", (await DlqAsync(1, "replay", letter.ToString(), "--yes", "--no-preview")).Output, StringComparison.Ordinal);
+        await OneMoreEndedAsync("stopped", stopped);
+
+        await MendAsync(operation, org);
         Assert.Contains("Every message was resolved: 1.", (await DlqAsync(0, "replay", letter.ToString(), "--yes")).Output, StringComparison.Ordinal);
         Assert.Equal("resolved", await StatusAsync(letter));
         Assert.Equal("completed", JsonSerializer.Deserialize<JsonElement>((await DlqAsync(0, "replays", "--limit", "1", "--json")).Output).GetProperty("items")[0].GetProperty("status").GetString());

@@ -36,8 +36,10 @@ public sealed class JourneyTests(RunningPulse pulse, Chromium chromium) : Browse
         Assert.Equal("active", await Pulse.AskAsync<string>("select status from pulse.organizations where org_id = $1", org));
 
         await page.GetByLabel("Canary").FillAsync("1");
+        var completed = await EndedAsync("completed");
         await Button(page, "Start the replay").ClickAsync();
         await Assertions.Expect(page.GetByText("Every message was handled.")).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        await OneMoreEndedAsync("completed", completed);
         await Assertions.Expect(page.GetByRole(AriaRole.Progressbar)).ToHaveAttributeAsync("value", "1");
 
         Assert.Equal("resolved", await StatusAsync(letter));
@@ -79,8 +81,10 @@ public sealed class JourneyTests(RunningPulse pulse, Chromium chromium) : Browse
         await Button(page, "Pause").ClickAsync();
         await Assertions.Expect(page.GetByText("It is paused")).ToBeVisibleAsync();
         await Button(page, "Resume").ClickAsync();
+        var cancelled = await EndedAsync("cancelled");
         await Button(page, "Cancel the replay").ClickAsync();
         await Assertions.Expect(page.GetByText("It was cancelled.")).ToBeVisibleAsync();
+        await OneMoreEndedAsync("cancelled", cancelled);
         Assert.Empty(Complaints);
     }
 

@@ -55,7 +55,7 @@ public sealed class ScreenshotTests(RunningPulse pulse, Chromium chromium) : Bro
                         await ShootAsync(page, name);
                 }
 
-                wrong.AddRange(await ErrorsAsync(page, guest, org, reader, dark, width));
+                wrong.AddRange(await UnaddressedAsync(page, guest, org, letter, reader, dark, width));
                 await page.Context.CloseAsync();
                 await guest.Context.CloseAsync();
             }
@@ -66,10 +66,23 @@ public sealed class ScreenshotTests(RunningPulse pulse, Chromium chromium) : Bro
         Assert.All(System.IO.Directory.GetFiles(Directory, "*.png"), file => Assert.True(new FileInfo(file).Length <= BytesMost, $"{file} is larger than {BytesMost} bytes."));
     }
 
-    // Pages that no address alone leads to: what a key may not, what an organization's standing does not allow, and a database that is away.
-    async Task<IEnumerable<string>> ErrorsAsync(IPage page, IPage guest, Guid org, string reader, bool dark, int width)
+    // Pages that no address alone leads to: an edit's form, what a key may not, what an organization's standing does not allow, and a database that is away.
+    async Task<IEnumerable<string>> UnaddressedAsync(IPage page, IPage guest, Guid org, Guid letter, string reader, bool dark, int width)
     {
         var wrong = new List<string>();
+        await GoAsync(page, $"/console/dead-letters/messages/{letter}/edit");
+        await Button(page, "Show and edit").ClickAsync();
+        // As somebody leaves it who is about to send it. What was planted is no sight for a picture.
+        await page.GetByLabel("The message as it shall be (JSON)").FillAsync($$"""
+            {
+              "operationId": "{{letter}}",
+              "orgId": "{{org}}",
+              "acceptedAt": "2026-11-21T12:00:00Z"
+            }
+            """);
+        await page.GetByLabel("Reason").FillAsync("the operation's id was mistyped");
+        await SeeAsync(page, "Edit a copy of the message", "edit", !dark && width == Wide);
+
         await GoAsync(page, $"/console/organizations/{org}/restore");
         await Button(page, "Restore").ClickAsync();
         await SeeAsync(page, "Nothing was done", "conflict-dark", dark && width == Wide);

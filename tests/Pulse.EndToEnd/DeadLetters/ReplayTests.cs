@@ -1,7 +1,10 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
 using Pulse.Contracts.DeadLetters;
 using Pulse.EndToEnd.Messaging;
 using Pulse.Messaging;
 using Pulse.Testing;
+using Pulse.Worker.DeadLetters;
 
 namespace Pulse.EndToEnd.DeadLetters;
 
@@ -131,6 +134,58 @@ public sealed class ReplayTests : IAsyncLifetime
         await _bed.OnceAsync(chores);
         Assert.Equal(
             "replay_planned by key:test, replay_started by key:test, replay_paused by key:test, replay_resumed by key:test, replay_completed by replay", await _bed.AuditAsync());
+    }
+
+    [Fact]
+    public async Task A_replay_keeps_its_rate_over_a_pause_and_behind_its_canary()
+    {
+        // Its clock stands still until it is moved: what is sent at once is due at the same moment, however long this takes.
+        await _bed.StartAsync(clock: _bed.Clock);
+        var chores = await _bed.BreakAsync(4);
+        _bed.Mend();
+        var plan = await _bed.PlanAllAsync();
+        await _bed.StartReplayAsync(plan.ReplayId, new StartRequest { RatePerSecond = 0.5, Canary = 1, StopOnFailureRatio = 1 });
+        await DueAsync("0, 2");
+        await _bed.StatusesAsync("parked 2, queued 1, resolved 1");
+
+        // At once, and the second is not a turn further behind for having been taken back.
+        await _bed.PauseAsync(plan.ReplayId);
+        await DueAsync("0");
+        await _bed.ResumeAsync(plan.ReplayId);
+        await DueAsync("0, 2");
+
+        _bed.Clock.Advance(TimeSpan.FromSeconds(2));
+        await DueAsync("0, 2, 4");
+        await _bed.StatusesAsync("parked 1, queued 1, resolved 2");
+
+        // A pause that is longer than the interval is not made up for.
+        await _bed.PauseAsync(plan.ReplayId);
+        _bed.Clock.Advance(TimeSpan.FromSeconds(10));
+        await _bed.ResumeAsync(plan.ReplayId);
+        await DueAsync("0, 2, 12, 14");
+        await _bed.StatusesAsync("queued 1, resolved 3");
+        _bed.Clock.Advance(TimeSpan.FromSeconds(2));
+        await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Completed);
+        await _bed.OnceAsync(chores);
+
+        // In seconds after the first.
+        async Task DueAsync(string expected)
+        {
+            var due = "";
+            try
+            {
+                await Eventually.Until(async () => (due = await _bed.Postgres.AskAsync<string>("""
+                    select coalesce(string_agg((extract(epoch from due_at - first)::float8)::text, ', ' order by position), '')
+                    from (select *, min(due_at) over () as first from pulse.replay_items where due_at is not null) as due
+                    """)) == expected, TimeSpan.FromSeconds(20), "they are due");
+            }
+            catch (TimeoutException)
+            {
+                // The comparison says more.
+            }
+
+            Assert.Equal(expected, due);
+        }
     }
 
     [Fact]
@@ -323,12 +378,26 @@ public sealed class ReplayTests : IAsyncLifetime
     public async Task A_plan_that_nobody_starts_expires()
     {
         var node = await _bed.StartAsync(clock: _bed.Clock);
+        var factory = node.Get<IMeterFactory>();
+        var ended = new ConcurrentQueue<string>();
+        using var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, listener) =>
+            {
+                if (instrument.Name == ReplayMeter.Replays && ReferenceEquals(instrument.Meter.Scope, factory))
+                    listener.EnableMeasurementEvents(instrument);
+            },
+        };
+        listener.SetMeasurementEventCallback<long>((_, by, tags, _) => ended.Enqueue($"{tags[0].Key} {tags[0].Value} {by}"));
+        listener.Start();
+
         await _bed.BreakAsync(1);
         var plan = await _bed.PlanAllAsync();
         _bed.Clock.Advance(TimeSpan.FromMinutes(61));
         await _bed.ReplayIsAsync(plan.ReplayId, ReplayStatus.Expired);
         Assert.Equal("replay_expired", (await _bed.StartReplayAsync(plan.ReplayId, AtOnce)).Code);
         await _bed.StatusesAsync("parked 1");
-        Assert.NotNull(node);
+        await Eventually.Until(() => !ended.IsEmpty, TimeSpan.FromSeconds(20), "its end is counted");
+        Assert.Equal("outcome expired 1", Assert.Single(ended));
     }
 }
