@@ -102,7 +102,7 @@ static class DeadLetterDescription
     public static void DescribeStart(this RouteHandlerBuilder endpoint)
     {
         endpoint.WithName("startReplay").WithTags(Tag).WithSummary("Starts a plan: the canary first, then the rest at the rate.")
-            .WithDescription("rate_per_second: 50 when it is left out, 0 is as fast as it goes. canary: 5, 0 is none. stop_on_failure_ratio: 0.1; more that fail again, and it stops by itself.");
+            .WithDescription("rate_per_second: 0.001 to 10000; 50 when it is left out, 0 is as fast as it goes. canary: 5, 0 is none. stop_on_failure_ratio: 0.1; more that fail again, and it stops by itself.");
         Command(endpoint);
         endpoint.Accepts<StartRequest>(isOptional: true, "application/json");
     }

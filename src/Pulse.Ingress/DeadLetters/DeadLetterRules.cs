@@ -12,6 +12,9 @@ static class DeadLetterRules
     public const int TextMost = 200;
     public const int ReasonMost = 500;
     public const int RateMost = 10_000;
+
+    /// <summary>A letter in a quarter of an hour or so; slower is no replay, and its intervals are no longer times that can be written down.</summary>
+    public const double RateLeast = 0.001;
     public const int SampleMost = 200;
 
     /// <summary>What nobody has put right yet.</summary>
@@ -143,6 +146,8 @@ static class DeadLetterRules
                 Canary = (int)(Number(given, "canary", errors, 0, PlanRequest.Most, whole: true) ?? request.Canary),
                 StopOnFailureRatio = Number(given, "stop_on_failure_ratio", errors, 0, 1, whole: false) ?? request.StopOnFailureRatio,
             };
+            if (request.RatePerSecond is > 0 and < RateLeast)
+                errors["rate_per_second"] = [string.Create(CultureInfo.InvariantCulture, $"rate_per_second is 0, for as fast as it goes, or a number from {RateLeast} to {RateMost}.")];
         }
 
         return errors.Count > 0 ? null : request;

@@ -216,6 +216,7 @@ public sealed class DeadLetterApiTests(TestPostgres postgres) : AdminTests(postg
     [InlineData("replays/{id}/start", """{"canary":1.5}""")]
     [InlineData("replays/{id}/start", """{"stop_on_failure_ratio":1.1}""")]
     [InlineData("replays/{id}/start", """{"rate_per_second":10001}""")]
+    [InlineData("replays/{id}/start", """{"rate_per_second":1e-13}""")]
     [InlineData("replays/{id}/preview", """{"sample":201}""")]
     [InlineData("replays/{id}/pause", """{"reason":"x"}""")]
     [InlineData("dead-letters/{id}/edit", """{"message":"text","reason":"why"}""")]
