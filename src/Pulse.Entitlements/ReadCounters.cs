@@ -15,14 +15,17 @@ sealed class ReadCounters : IDisposable
     static readonly string[] Names = ["fresh", "last_known", "assumed"];
 
     readonly Meter _meter = new(MeterName);
-    readonly Line[] _lines = new Line[(int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Environment.ProcessorCount)];
+    static readonly int Mask = (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Environment.ProcessorCount) - 1;
+
+    // The first is nobody's: the array's length, which each access reads, stands right before it, and would be in a line that a processor writes.
+    readonly Line[] _lines = new Line[Mask + 2];
 
     public ReadCounters() => _meter.CreateObservableCounter("pulse_entitlement_reads_total", Observe,
         description: "Answers about entitlements, by how well they were founded. All but fresh are fail-open at work.");
 
     public void Add(Freshness freshness)
     {
-        ref var line = ref _lines[Thread.GetCurrentProcessorId() & (_lines.Length - 1)];
+        ref var line = ref _lines[(Thread.GetCurrentProcessorId() & Mask) + 1];
         switch (freshness)
         {
             case Freshness.Fresh: Interlocked.Increment(ref line.Fresh); break;
